@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""The command line. Without DATABASE_URL it works on the embedded PostgreSQL in var/ (trackly/embedded.py)."""
+
+import os
+import sys
+
+NEEDS_NO_DATABASE = {"help", "version", "--help", "--version", "makemessages", "collectstatic"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
+    if sys.argv[1:2] and sys.argv[1] not in NEEDS_NO_DATABASE:
+        from trackly import embedded
+
+        embedded.prepare()
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Owns the contract of an affiliate network's adapter, and Reported: what a network says about one click, frozen.
+
+How to add a network: copy the nearest file here to `<slug>.py`, add samples in tests/samples/postbacks/<slug>/ and
+tests/postbacks/networks/test_<slug>.py. Nothing else names it. An adapter is pure: no ORM, settings, clock or network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from postbacks.verdicts import ConversionStatus, Verdict
+from trackly.payloads import BadPayload
+from trackly.raw import RawRequest
+from trackly.text import clean
+
+__all__ = ["BadPayload", "Network", "Reported"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """One conversion as a network reports it. Texts are cleaned and clamped; nothing here was looked up."""
+
+    click_id: str
+    """In lower case; '' when absent or not usable (then `problem` says why)."""
+    click_text: str = ""
+    """The click id parameter as it came."""
+    payout: Decimal | None = None
+    """None when absent: the offer's default applies. May be negative (an adjustment) or zero."""
+    payout_text: str = ""
+    currency: str = ""
+    """Three capital letters; '' means the connection's own."""
+    transaction_id: str = ""
+    """'' means absent; never part of a key then."""
+    event: str = ""
+    """The network's event or goal id; '' is the base conversion (networks also write 0)."""
+    event_name: str = ""
+    status_word: str = ""
+    """The network's word in lower case; '' means absent, which is approved."""
+    offer_ref: str = ""
+    flags: tuple[str, ...] = ()
+    """Oddities that change nothing but are shown, e.g. 'comma_decimal', 'literal_status'."""
+    problem: Verdict | None = None
+    """One of verdicts.BY_REQUEST when the request alone rules a conversion out."""
+    detail: str = ""
+    """One sentence for the network's manager: what is wrong and what to write instead; '' without a problem."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "click_id": 64, "click_text": 200, "payout_text": 64, "currency": 3, "transaction_id": 255,
+            "event": 100, "event_name": 200, "status_word": 64, "offer_ref": 100, "detail": 300,
+        }  # fmt: skip
+        for name, limit in limits.items():
+            object.__setattr__(self, name, clean(getattr(self, name), limit))
+
+
+class Network:
+    """What an adapter says about its network; the reading of parameters is shared, the words are the network's."""
+
+    slug: str = ""
+    """Its file's name; set by the registry."""
+    name: ClassVar[str]
+    docs: ClassVar[str]
+    """The network's page this was written from."""
+    click_parameters: ClassVar[tuple[str, ...]]
+    """Parameters of the network's tracking link that carry our click id; the first is used for new links."""
+    click_macro: ClassVar[str]
+    """The network's macro that gives our click id back in a postback, e.g. '{aff_click_id}'."""
+    payout_macro: ClassVar[str]
+    """The network's macro for the affiliate's payout, e.g. '{payout_amount}'."""
+    template: ClassVar[str]
+    """The recommended query of a postback URL, with the network's macros."""
+    aliases: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Field of Reported -> parameter names in order of preference, lower case."""
+    statuses: ClassVar[Mapping[str, ConversionStatus]]
+    """The network's words, lower case; a connection may override them."""
+
+    def parse(self, request: RawRequest) -> list[Reported]:
+        """What the request reports; raises BadPayload only when query and body cannot be read at all."""
+        raise NotImplementedError

@@ -1,0 +1,21 @@
+"""Owns the environment of a test run: loaded by pytest before Django reads its settings."""
+
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+# A working copy's own data is never touched: tests have their own embedded server, or DATABASE_URL if that is set.
+os.environ.setdefault("TRACKLY_VAR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
+os.environ["SECRET_KEY"] = "tests-only"
+os.environ["ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
+os.environ["PUBLIC_BASE_URL"] = "https://hooks.example.com"
+os.environ["HTTPS_REQUIRED"] = "false"
+os.environ["SANDBOX_ENABLED"] = "true"
+os.environ["ALLOWED_HOSTS"] = "testserver,hooks.example.com,localhost,127.0.0.1"
+for name in ("DEBUG", "TRUSTED_PROXIES", "BODY_CAP_BYTES"):
+    os.environ.pop(name, None)
+
+from trackly import embedded  # noqa: E402
+
+embedded.prepare()

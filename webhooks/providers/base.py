@@ -1,0 +1,81 @@
+"""Owns the contract of an SMS provider's adapter.
+
+How to add a provider: copy the nearest file here to `<slug>.py`, capture samples into tests/samples/webhooks/<slug>/, write
+tests/webhooks/providers/test_<slug>.py. Nothing else names it: URL, choices, account form, redaction and admin filter are read
+from the registry. An adapter is pure: no ORM, settings, clock, network or logging.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from trackly.payloads import BadPayload
+from trackly.raw import RawRequest
+from webhooks.statuses import Item
+
+__all__ = ["BadPayload", "BadSignature", "Config", "Field", "Provider", "unsigned"]
+
+# One credential set: field name -> value. Several may be valid at once while credentials rotate.
+Config = Mapping[str, str]
+Verify = Callable[[RawRequest, Config], None]
+
+
+class BadSignature(Exception):
+    """The request does not prove who sent it; the text says what was wrong, never what would have been right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One setting of a provider account; the form, the redaction and the set-up text follow from it."""
+
+    name: str
+    label: str
+    secret: bool = False
+    required: bool = False
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+
+class Provider:
+    """What an adapter says about its vendor. A subclass sets the class attributes and writes verify and parse."""
+
+    slug: str = ""
+    """Its file's name; set by the registry."""
+    name: ClassVar[str]
+    docs: ClassVar[str]
+    """The vendor's page this was written from."""
+    config: ClassVar[tuple[Field, ...]] = ()
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    reply: ClassVar[tuple[str, bytes]] = ("application/json", b'{"status":"accepted"}')
+    """Content type and body of the 200."""
+    token_suffices: ClassVar[bool] = True
+    """False where the vendor always signs, so that a leaked callback URL proves nothing."""
+    secret_headers: ClassVar[frozenset[str]] = frozenset({"authorization", "cookie"})
+    """Lower-case names whose values are never stored in the clear."""
+
+    def verify(self, request: RawRequest, config: Config, *, now: datetime) -> None:
+        """Return when the request proves that it comes from the holder of `config`; raise BadSignature, and nothing else."""
+        raise NotImplementedError("a provider says how it signs, or `verify = unsigned`")
+
+    def parse(self, request: RawRequest) -> list[Item]:
+        """What the request says, in its order; raises BadPayload only when the envelope itself is unreadable."""
+        raise NotImplementedError
+
+    def names(self, request: RawRequest) -> str:
+        """The vendor's own account id named by the request, by which the bare URL finds its account; '' for none."""
+        return ""
+
+    def known_as(self, config: Config) -> str:
+        """The vendor's account id of this credential set, to be found by `names`; '' for none."""
+        return ""
+
+    def secret_header_names(self, config: Config) -> frozenset[str]:
+        """Lower-case names of headers whose values this credential set makes secret."""
+        return self.secret_headers
+
+
+def unsigned(self: Provider, request: RawRequest, config: Config, *, now: datetime) -> None:
+    """The vendor signs nothing: only the token in its callback URL can prove a request."""
+    raise BadSignature("this provider does not sign its requests; use the callback URL with the token")
