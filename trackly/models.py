@@ -1,0 +1,127 @@
+"""Owns the tables every part shares: accounts, people in them, the audit trail, hourly totals, address lists."""
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from trackly.clients import parse_networks
+from trackly.signing import new_token
+
+
+class Account(models.Model):
+    """One tenant."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        DELETED = "deleted", "Deleted"
+
+    public_id = models.CharField(
+        max_length=26, unique=True, default=new_token, help_text="Random; it routes a request and proves nothing."
+    )
+    name = models.CharField(max_length=100)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    currency = models.CharField(max_length=3, default="USD", help_text="Of money that names no currency of its own.")
+    time_zone = models.CharField(max_length=50, default="UTC", help_text="Sets where a day begins.")
+    fallback_url = models.URLField(blank=True, help_text="Where unknown and expired short links lead.")
+    payout_ceiling = models.DecimalField(
+        max_digits=18, decimal_places=6, default=10_000, help_text="A larger payout is taken for an error."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's role in an account."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", "Owner"
+        MEMBER = "member", "Member"
+        VIEWER = "viewer", "Viewer"
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    role = models.CharField(max_length=10, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.account}"
+
+
+class AuditEntry(models.Model):
+    """Who replayed, discarded, revealed, matched or changed what, and why."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, help_text="Empty: the system.")
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL)
+    verb = models.CharField(max_length=50)
+    target = models.CharField(max_length=100, help_text="The kind of row and its id.")
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            # What happened to this row?
+            models.Index(fields=["target", "-id"], name="audit_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.target}"
+
+
+class HourlyTotal(models.Model):
+    """How many of one kind in one hour; written in the transaction of the rows it counts, read by every overview."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    hour = models.DateTimeField(help_text="Its beginning, UTC.")
+    kind = models.CharField(max_length=30)
+    # Parts of the key: 0 and '' mean none, because NULLs do not collide.
+    list_id = models.BigIntegerField(default=0)
+    connection_id = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3, default="", blank=True)
+    n = models.BigIntegerField(default=0)
+    amount = models.DecimalField(max_digits=24, decimal_places=6, default=0)
+
+    class Meta:
+        constraints = [
+            # Also serves: the hours of one account, newest first.
+            models.UniqueConstraint(
+                fields=["account", "hour", "kind", "list_id", "connection_id", "currency"], name="hourly_total_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n} {self.kind} in {self.hour:%Y-%m-%d %H}:00"
+
+
+class AddressPolicy(models.TextChoices):
+    """What a party does with the address list of its provider or network."""
+
+    OFF = "off", "Off"
+    LOG = "log", "Log calls from elsewhere"
+    ENFORCE = "enforce", "Refuse calls from elsewhere"
+
+
+class AddressRange(models.Model):
+    """An address or range one provider calls from; kept by staff, because no provider publishes one."""
+
+    slug = models.CharField("provider", max_length=30)
+    cidr = models.CharField("address or range", max_length=43, help_text="203.0.113.7 or 203.0.113.0/24")
+    note = models.CharField(max_length=200, blank=True, help_text="Who said so, and when.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["slug", "cidr"], name="address_range_once")]
+
+    def __str__(self) -> str:
+        return f"{self.slug} {self.cidr}"
+
+    def clean(self) -> None:
+        try:
+            parse_networks((self.cidr,))
+        except ValueError as error:
+            raise ValidationError({"cidr": f"Not an address or range: {error}"}) from error

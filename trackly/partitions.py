@@ -1,0 +1,131 @@
+"""Owns the partitions of the raw tables: made ahead, detached and dropped when their time is over.
+
+There is no default partition: rows in one would have to be moved before their own could be made. A partition is created
+standalone and attached, which waits for nobody; detaching is concurrent; only then is it dropped.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from logging import getLogger
+
+from django.conf import settings
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from psycopg import sql
+
+logger = getLogger(__name__)
+
+AHEAD = timedelta(days=14)
+# Any constant: one process at a time makes or drops partitions.
+_LOCK = 7_301_002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One table partitioned by received_at."""
+
+    parent: str
+    prefix: str
+    monthly: bool
+    keep: str
+    """Name of the setting that says for how many days."""
+
+    def begin(self, moment: datetime) -> datetime:
+        """The beginning of the partition this moment lies in."""
+        day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return day.replace(day=1) if self.monthly else day
+
+    def end(self, begin: datetime) -> datetime:
+        """The end, exclusive, of the partition that begins then."""
+        return self.begin(begin + timedelta(days=32)) if self.monthly else begin + timedelta(days=1)
+
+    def name(self, begin: datetime) -> str:
+        return f"{self.prefix}_{begin:%Y%m}" if self.monthly else f"{self.prefix}_{begin:%Y%m%d}"
+
+
+SERIES = (
+    Series(parent="inbound_webhook", prefix="inbound_webhook", monthly=False, keep="RETENTION_WEBHOOKS_DAYS"),
+    # 400 days kept: months, so that the planner has dozens of partitions to think of and not hundreds.
+    Series(parent="inbound_postback", prefix="inbound_postback", monthly=True, keep="RETENTION_POSTBACKS_DAYS"),
+)
+
+
+def ensure(begin: datetime, end: datetime | None = None) -> list[str]:
+    """Make every missing partition from `begin` to `end` (default: 14 days on); the names of those made."""
+    made = []
+    last = end or begin + AHEAD
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        try:
+            for series in SERIES:
+                start = series.begin(begin)
+                while start <= last:
+                    if _make(cursor, series, start):
+                        made.append(series.name(start))
+                    start = series.end(start)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+    if made:
+        logger.info("made partitions names=%s", ",".join(made))
+    return made
+
+
+def _make(cursor: CursorWrapper, series: Series, begin: datetime) -> bool:
+    name = series.name(begin)
+    cursor.execute("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s))", [name])
+    if cursor.fetchone()[0]:
+        return False
+    names = {"parent": sql.Identifier(series.parent), "name": sql.Identifier(name)}
+    cursor.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL)").format(**names))
+    cursor.execute(
+        sql.SQL("ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({begin}) TO ({end})").format(
+            **names, begin=sql.Literal(begin.isoformat()), end=sql.Literal(series.end(begin).isoformat())
+        )
+    )
+    return True
+
+
+def expire(now: datetime) -> list[str]:
+    """Drop the partitions whose time is over and in which nothing is still due; the names of those dropped.
+
+    Must run outside a transaction: a concurrent detach cannot be part of one.
+    """
+    dropped = []
+    for series in SERIES:
+        oldest = series.begin(now - timedelta(days=getattr(settings, series.keep)))
+        for name, is_pending in _leaves(series):
+            if name < series.name(oldest) and not _has_due(name):
+                _drop(series, name, is_pending=is_pending)
+                dropped.append(name)
+    if dropped:
+        logger.info("dropped partitions names=%s", ",".join(dropped))
+    return dropped
+
+
+def _leaves(series: Series) -> list[tuple[str, bool]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text, inhdetachpending FROM pg_inherits"
+            " WHERE inhparent = to_regclass(%s) ORDER BY 1",
+            [series.parent],
+        )
+        return cursor.fetchall()
+
+
+def _has_due(name: str) -> bool:
+    with connection.cursor() as cursor:
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE state = 'waiting')").format(sql.Identifier(name))
+        cursor.execute(query)
+        return bool(cursor.fetchone()[0])
+
+
+def _drop(series: Series, name: str, *, is_pending: bool) -> None:
+    # A detach that was interrupted stays half done until it is finalised.
+    how = sql.SQL("FINALIZE" if is_pending else "CONCURRENTLY")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
+                sql.Identifier(series.parent), sql.Identifier(name), how
+            )
+        )
+        cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
