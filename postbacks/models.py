@@ -42,7 +42,8 @@ class NetworkConnection(models.Model):
     )
     duplicate_rule = models.CharField(max_length=10, choices=DuplicateRule, default=DuplicateRule.IGNORE)
     duplicate_window = models.DurationField(
-        default=timedelta(minutes=10), help_text="Two hits without a transaction id and with one payout are one within this time."
+        default=timedelta(minutes=10),
+        help_text="Two hits without a transaction id and with one payout are one within this time.",
     )
     attribution_window = models.DurationField(default=timedelta(days=90))
     excludes_late = models.BooleanField(default=False, help_text="On: conversions after the window do not count.")

@@ -164,9 +164,7 @@ class SubscriptionChange(models.Model):
     request_uid = models.UUIDField(null=True, help_text="The inbound request it came in.")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["subscription", "fingerprint"], name="subscriptionchange_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["subscription", "fingerprint"], name="subscriptionchange_once")]
 
     def __str__(self) -> str:
         return f"{self.decision} by {self.origin}"
@@ -284,4 +282,3 @@ class Link(models.Model):
 
     def __str__(self) -> str:
         return self.code
-

@@ -57,7 +57,9 @@ class AuditEntry(models.Model):
     """Who replayed, discarded, revealed, matched or changed what, and why."""
 
     at = models.DateTimeField(auto_now_add=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, help_text="Empty: the system.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, help_text="Empty: the system."
+    )
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL)
     verb = models.CharField(max_length=50)
     target = models.CharField(max_length=100, help_text="The kind of row and its id.")
@@ -125,3 +127,24 @@ class AddressRange(models.Model):
             parse_networks((self.cidr,))
         except ValueError as error:
             raise ValidationError({"cidr": f"Not an address or range: {error}"}) from error
+
+
+class WorkerRun(models.Model):
+    """One run of a worker process. A run without an end whose process is gone died in the middle of a batch."""
+
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    version = models.CharField(max_length=20)
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField(help_text="When it last said that it lives.")
+    ended_at = models.DateTimeField(null=True)
+    ended_cleanly = models.BooleanField(null=True)
+
+    class Meta:
+        indexes = [
+            # Who is alive, and who died?
+            models.Index(fields=["host"], condition=models.Q(ended_at__isnull=True), name="workerrun_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.pid}"

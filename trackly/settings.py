@@ -1,6 +1,7 @@
 """Owns every setting; each environment variable is read here, once, with its type. The README's table is checked against it."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 
@@ -19,11 +20,15 @@ LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 # Vendors sign the address they were told, so ours is configured and never taken from a request.
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
 HTTPS_REQUIRED = env.bool("HTTPS_REQUIRED", default=PUBLIC_BASE_URL.startswith("https://"))
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# A wrong Host is answered 400 before anything is stored, so the public host is always in.
+_public_host = [host] if (host := urlsplit(PUBLIC_BASE_URL).hostname) else []
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"]) + _public_host
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_BASE_URL] if PUBLIC_BASE_URL else [])
 # Only these peers' X-Forwarded-For and X-Forwarded-Proto are believed.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 BODY_CAP_BYTES = env.int("BODY_CAP_BYTES", default=4 * 1024 * 1024)
+# The cap in front of Django is the only one: two would answer differently.
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_CAP_BYTES
 SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=False)
 
 # --- database

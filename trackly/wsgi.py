@@ -1,8 +1,56 @@
-"""Owns the WSGI entry point: Django behind one body cap for the whole site."""
+"""Owns the WSGI entry point: Django behind one body cap for the whole site.
+
+Django reads nothing of a chunked body, because it has no Content-Length, and knows its size only when it is all in memory.
+So it is read here, never past the cap, and handed on with its length.
+"""
 
 import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
-application = get_wsgi_application()
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class BodyCap:
+    """413 for a body over `cap` bytes, whether announced or chunked; anything smaller is passed on whole."""
+
+    def __init__(self, application: Application, cap: int) -> None:
+        self._application, self._cap = application, cap
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not (length.isascii() and length.isdigit()):
+            return _answer(start_response, "400 Bad Request", b"Content-Length is not a number.")
+        # 10,000 digits are compared by their length, not parsed.
+        if len(length.lstrip("0")) > 15 or int(length) > self._cap:
+            return self._too_large(start_response)
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            body = environ["wsgi.input"].read(self._cap + 1)
+            if len(body) > self._cap:
+                return self._too_large(start_response)
+            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        return self._application(environ, start_response)
+
+    def _too_large(self, start_response: StartResponse) -> Iterable[bytes]:
+        return _answer(start_response, "413 Content Too Large", f"The body is over {self._cap} bytes.".encode())
+
+
+def _answer(start_response: StartResponse, status: str, text: bytes) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))])
+    return [text]
+
+
+def _build() -> Application:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
+    application = get_wsgi_application()
+    from django.conf import settings
+
+    return BodyCap(application, settings.BODY_CAP_BYTES)
+
+
+application = _build()

@@ -14,7 +14,34 @@ from trackly.payloads import BadPayload
 from trackly.raw import RawRequest
 from trackly.text import clean
 
-__all__ = ["BadPayload", "Network", "Reported"]
+__all__ = ["USUAL_ALIASES", "USUAL_STATUSES", "BadPayload", "Network", "Reported"]
+
+# Field of Reported -> the parameter names users and trackers write, in order of preference. An adapter starts from these.
+USUAL_ALIASES: Mapping[str, tuple[str, ...]] = {
+    "click_id": ("click_id", "clickid", "cid", "subid", "aff_sub", "sub1"),
+    "payout": ("payout", "revenue", "amount", "sum"),
+    "currency": ("currency",),
+    "transaction_id": ("txid", "conversion_id", "transaction_id", "tid", "txn_id"),
+    "event": ("event", "event_id", "goal", "goal_id"),
+    "event_name": ("event_name", "goal_name"),
+    "status_word": ("status",),
+    "offer_ref": ("offer_id", "offer"),
+}
+
+# Words whose meaning no network disputes; one that may mean two things ("lead", "sale", "1") is left to the owner.
+USUAL_STATUSES: Mapping[str, ConversionStatus] = {
+    "approved": ConversionStatus.APPROVED,
+    "accepted": ConversionStatus.APPROVED,
+    "confirmed": ConversionStatus.APPROVED,
+    "pending": ConversionStatus.PENDING,
+    "hold": ConversionStatus.PENDING,
+    "on hold": ConversionStatus.PENDING,
+    "on_hold": ConversionStatus.PENDING,
+    "rejected": ConversionStatus.REJECTED,
+    "declined": ConversionStatus.REJECTED,
+    "canceled": ConversionStatus.REJECTED,
+    "cancelled": ConversionStatus.REJECTED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,12 @@ class InboundRequest(models.Model):
     source = models.CharField(max_length=10, choices=Source)
     slug = models.CharField("provider", max_length=30)
     account = models.ForeignKey(
-        Account, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, help_text="Empty: unrouted."
+        Account,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        help_text="Empty: unrouted.",
     )
     party_id = models.BigIntegerField(null=True, help_text="The provider account or network connection it speaks for.")
     proof = models.CharField(max_length=10, choices=Proof, blank=True)
@@ -87,12 +92,16 @@ class InboundRequest(models.Model):
     refusal = models.CharField(max_length=20, choices=Cause, blank=True)
     answer_status = models.PositiveSmallIntegerField()
     answer = models.BinaryField()
-    ids = ArrayField(models.CharField(max_length=200), help_text="Message, click, transaction ids and phones found in it.")
+    ids = ArrayField(
+        models.CharField(max_length=200), help_text="Message, click, transaction ids and phones found in it."
+    )
     items = models.PositiveIntegerField(default=1, help_text="How many things it says.")
     state = models.CharField(max_length=10, choices=State)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField()
-    outcome = models.CharField(max_length=300, blank=True, help_text="What came of it, or why it was refused, in words.")
+    outcome = models.CharField(
+        max_length=300, blank=True, help_text="What came of it, or why it was refused, in words."
+    )
     last_error = models.TextField(blank=True)
     version = models.CharField(max_length=20, blank=True, help_text="Of the code that worked it off last.")
     processed_at = models.DateTimeField(null=True)
@@ -107,7 +116,9 @@ class InboundRequest(models.Model):
             # The failed-webhook log, newest first.
             models.Index(
                 fields=["received_at", "uid"],
-                condition=Q(state__in=["failed", "refused"]) | Q(state="waiting", attempts__gt=0),
+                condition=Q(state__in=["failed", "refused"])
+                | Q(refusal="unreadable")
+                | Q(state="waiting", attempts__gt=0),
                 name="inbound_failed",
             ),
             # The newest requests of an account.
@@ -181,7 +192,9 @@ class ParkedReport(models.Model):
 
     provider = models.CharField(max_length=30, choices=providers.choices)
     account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE)
-    party_id = models.BigIntegerField(default=0, help_text="The provider account it may speak about; 0: by reference only.")
+    party_id = models.BigIntegerField(
+        default=0, help_text="The provider account it may speak about; 0: by reference only."
+    )
     message_key = models.CharField(max_length=200)
     fingerprint = models.BinaryField(max_length=32, editable=False)
     status = models.CharField(max_length=12, choices=Status)
@@ -210,7 +223,9 @@ class Reply(models.Model):
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     provider_account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE)
-    sending_list = models.ForeignKey(SendingList, null=True, on_delete=models.SET_NULL, help_text="Empty: unknown number.")
+    sending_list = models.ForeignKey(
+        SendingList, null=True, on_delete=models.SET_NULL, help_text="Empty: unknown number."
+    )
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, help_text="What it answers, where told.")
     key = models.CharField(max_length=200)
     sender = models.CharField(max_length=32)

@@ -7,14 +7,24 @@ from the registry. An adapter is pure: no ORM, settings, clock, network or loggi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import ClassVar
+from datetime import UTC, datetime, tzinfo
+from typing import Any, ClassVar
 
 from trackly.payloads import BadPayload
 from trackly.raw import RawRequest
 from webhooks.statuses import Item
 
-__all__ = ["BadPayload", "BadSignature", "Config", "Field", "Provider", "unsigned"]
+__all__ = [
+    "BadPayload",
+    "BadSignature",
+    "Config",
+    "Field",
+    "Provider",
+    "fields_of",
+    "text_of",
+    "time_of",
+    "unsigned",
+]
 
 # One credential set: field name -> value. Several may be valid at once while credentials rotate.
 Config = Mapping[str, str]
@@ -79,3 +89,36 @@ class Provider:
 def unsigned(self: Provider, request: RawRequest, config: Config, *, now: datetime) -> None:
     """The vendor signs nothing: only the token in its callback URL can prove a request."""
     raise BadSignature("this provider does not sign its requests; use the callback URL with the token")
+
+
+def text_of(value: object) -> str:
+    """A JSON scalar as text, so that 3 and "3" are one; '' for None; raises BadPayload for an object or a list."""
+    if isinstance(value, str):
+        # An id of nothing but NUL must count as missing, not become empty when it is stored.
+        return value.replace("\x00", "")
+    if value is None:
+        return ""
+    if isinstance(value, (int, float)):
+        return str(value)
+    raise BadPayload("a list or an object where a text or a number is documented")
+
+
+def fields_of(value: object) -> dict[str, Any]:
+    """A JSON object; empty for null, '' and a missing one; raises BadPayload for anything else."""
+    if isinstance(value, dict):
+        return value
+    if value is None or value == "":
+        return {}
+    raise BadPayload("a list, a text or a number where an object is documented")
+
+
+def time_of(text: str, zone: tzinfo = UTC) -> datetime | None:
+    """An ISO 8601 time in UTC, read in `zone` where it names none; None when it is none or not of this century."""
+    try:
+        at = datetime.fromisoformat(text)
+        at = (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+    # The last days of year 9999 overflow on their way to UTC.
+    except (ValueError, OverflowError):
+        return None
+    # A report from the year 9999 would outrank every later one of its message.
+    return at if 2000 <= at.year < 2100 else None

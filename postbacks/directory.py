@@ -1,0 +1,71 @@
+"""Owns the question whom a postback may speak for, asked of the tables and remembered for seconds."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils import timezone
+
+from postbacks.models import Click, NetworkConnection
+from trackly.clients import parse_networks
+from trackly.models import Account, AddressRange
+from trackly.parties import Party, Recent
+from trackly.signing import token_hash
+from webhooks.inbound.routes import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the tables know about a route."""
+
+    party: Party | None = None
+    """The connection whose token the URL carries."""
+    account_id: int | None = None
+    """Of ?account=."""
+    click_account_id: int | None = None
+    """Of the click the hit names; looked up only when the URL names no connection."""
+
+
+_remembered: Recent[Found] = Recent()
+
+
+def find(route: Route) -> Found:
+    """From memory when it was asked within seconds."""
+    return _remembered.get(route, lambda: _load(route))
+
+
+def find_again(route: Route, click_ids: tuple[str, ...]) -> Found:
+    """Before a refusal, and for a URL without a token: as the tables are now, with the account of the click it names."""
+    found = _remembered.again(route, lambda: _load(route))
+    named = (
+        Click.objects.filter(click_id__in=click_ids).values_list("account_id", flat=True).first() if click_ids else None
+    )
+    return Found(party=found.party, account_id=found.account_id, click_account_id=named)
+
+
+def forget() -> None:
+    """Empty the memory (tests, and commands that change tokens)."""
+    _remembered.clear()
+
+
+def _load(route: Route) -> Found:
+    account_id = None
+    if route.account:
+        account = Account.objects.filter(public_id=route.account).exclude(status=Account.Status.DELETED)
+        account_id = account.values_list("id", flat=True).first()
+    return Found(party=_party(route) if route.token else None, account_id=account_id)
+
+
+def _party(route: Route) -> Party | None:
+    hashed = token_hash(route.token)
+    held = Q(postback_token_hash=hashed) | Q(previous_token_hash=hashed, previous_token_until__gt=timezone.now())
+    row = NetworkConnection.objects.filter(held, network=route.slug).select_related("account").first()
+    if row is None:
+        return None
+    ranges = AddressRange.objects.filter(slug=row.network).values_list("cidr", flat=True)
+    return Party(
+        id=row.id,
+        account_id=row.account_id,
+        account_public_id=row.account.public_id,
+        address_policy=row.address_policy,
+        networks=parse_networks((*ranges, *row.addresses.split())),
+    )

@@ -1,0 +1,36 @@
+"""Fixtures every test may ask for."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from postbacks import directory as postbacks_directory
+from trackly import wake
+from trackly.management.commands import work
+from webhooks.inbound import directory as webhooks_directory
+
+
+@pytest.fixture(autouse=True)
+def _start_afresh() -> Iterator[None]:
+    """What one test's tables said is not remembered in the next."""
+    webhooks_directory.forget()
+    postbacks_directory.forget()
+    yield
+    # Its connection would keep the test database from being dropped.
+    wake.close()
+
+
+@pytest.fixture
+def work_off() -> Callable[[], int]:
+    """Work off everything that is due, as the worker does, and sweep; how many requests there were."""
+
+    def run() -> int:
+        done = taken = work.work(datetime.now(UTC))
+        while taken:
+            taken = work.work(datetime.now(UTC))
+            done += taken
+        work.sweep(datetime.now(UTC), since=datetime(2000, 1, 1, tzinfo=UTC))
+        return done
+
+    return run

@@ -1,0 +1,82 @@
+"""Owns process(): a batch of provider requests becomes timeline entries, message states, replies and opt-outs.
+
+Set-based: a batch of any size costs the same number of statements, and every message is locked in the order of its id.
+"""
+
+from collections import Counter, defaultdict
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+
+from sendinglists import subscriptions
+from trackly.totals import Totals
+from webhooks import providers
+from webhooks.inbound.inbox import restore
+from webhooks.inbound.models import InboundRequest, Proof
+from webhooks.inbound.replies import HeardReply, apply_replies
+from webhooks.inbound.timeline import Heard, apply_reports
+from webhooks.statuses import Item, Reply, Report, Unreadable
+
+# What came of one item, in the words of the outcome line.
+Tally = dict[UUID, Counter[str]]
+
+
+def process(rows: list[InboundRequest], now: datetime) -> dict[UUID, str]:
+    """Apply a batch within the caller's transaction; what came of each request, in words."""
+    reports: list[Heard] = []
+    replies: list[HeardReply] = []
+    tally: Tally = defaultdict(Counter)
+    for row in rows:
+        for item in _parse(row):
+            _sort(row, item, reports, replies, tally)
+    totals = Totals()
+    decisions = apply_reports(reports, tally, totals) + apply_replies(replies, tally, totals)
+    subscriptions.decide(decisions, totals)
+    totals.write()
+    return {row.uid: _words(row, tally[row.uid]) for row in rows}
+
+
+def _parse(row: InboundRequest) -> list[Item]:
+    provider = providers.get(row.slug)
+    if provider is None:
+        raise LookupError(f"There is no provider {row.slug} any more; its file was removed.")
+    return provider.parse(restore(row, base_url=settings.PUBLIC_BASE_URL))
+
+
+def _sort(row: InboundRequest, item: Item, reports: list[Heard], replies: list[HeardReply], tally: Tally) -> None:
+    if isinstance(item, Report):
+        # Proven by a reference it names, a request speaks for the messages so named and for nothing else.
+        party = 0 if row.proof == Proof.REFERENCE else row.party_id or 0
+        reports.append(
+            Heard(
+                report=item,
+                provider=row.slug,
+                party_id=party,
+                account_id=row.account_id,
+                received_at=row.received_at,
+                request_uid=row.uid,
+            )
+        )
+    elif isinstance(item, Reply):
+        if row.party_id is None or row.proof == Proof.REFERENCE or row.account_id is None:
+            tally[row.uid]["reply unproven and ignored"] += 1
+            return
+        replies.append(
+            HeardReply(
+                reply=item,
+                party_id=row.party_id,
+                account_id=row.account_id,
+                is_proven=row.proof != Proof.WAIVED,
+                received_at=row.received_at,
+                request_uid=row.uid,
+            )
+        )
+    elif isinstance(item, Unreadable):
+        tally[row.uid][f"not readable ({item.cause})"] += 1
+
+
+def _words(row: InboundRequest, tally: Counter[str]) -> str:
+    """'2 new, 1 duplicate'; what receiving had to say stands in front."""
+    counts = ", ".join(f"{n} {what}" for what, n in tally.items()) or "nothing in it"
+    return f"{row.outcome} {counts}".strip()

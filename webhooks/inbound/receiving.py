@@ -1,0 +1,197 @@
+"""Owns receive(): one request from an SMS provider becomes an HTTP answer and a row. Pure and total: any bytes give both.
+
+Who may speak: the holder of the token in the URL (Twilio must sign as well), whoever signs with an account's credentials,
+a report that names our secret reference, or, where the owner waived proof, anybody who knows the account id.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from trackly.parties import Party
+from trackly.phones import e164
+from trackly.raw import RawRequest
+from trackly.text import clean
+from webhooks.inbound.directory import Found
+from webhooks.inbound.inbox import NOTHING_KNOWN, Quota, Receipt, make_row
+from webhooks.inbound.models import Cause, Proof, Source, State
+from webhooks.inbound.routes import Route
+from webhooks.providers.base import BadPayload, BadSignature, Provider
+from webhooks.statuses import Item, Reply, Report, Unreadable
+
+_REFERENCE = re.compile(r"[a-z2-7]{26}")
+_STATUS = {Cause.UNREADABLE: 400, Cause.UNKNOWN_ACCOUNT: 404}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who a request turned out to speak for, or why it may not."""
+
+    party: Party | None = None
+    proof: Proof = Proof.NONE
+    cause: Cause = Cause.NONE
+    detail: str = ""
+
+
+def receive(
+    request: RawRequest, route: Route, provider: Provider, found: Found, *, now: datetime, https_required: bool
+) -> Receipt:
+    """The answer and the row. A 403 or 404 lists what could still prove the request, for a second look at the tables."""
+    items, unreadable = _read(provider, request)
+    claim = identify(request, route, provider, found, items, now=now)
+    if not claim.cause:
+        claim = _admit(request, claim, https_required=https_required)
+    if not claim.cause and unreadable:
+        claim = Claim(party=claim.party, proof=claim.proof, cause=Cause.UNREADABLE, detail=unreadable)
+    return _refuse(request, route, provider, found, items, claim) if claim.cause else _accept(
+        request, route, provider, found, items, claim
+    )  # fmt: skip
+
+
+def identify(
+    request: RawRequest, route: Route, provider: Provider, found: Found, items: list[Item], *, now: datetime
+) -> Claim:
+    """Whom the request may speak for. Only the credentials decide; addresses and transport come after."""
+    if route.account and found.account_id is None:
+        return Claim(cause=Cause.UNKNOWN_ACCOUNT, detail="No account has this id.")
+    if route.token:
+        return _by_token(request, route, provider, found, now=now)
+    for party in found.parties:
+        if _signed(request, provider, party, now=now):
+            return Claim(party=party, proof=Proof.SIGNATURE)
+    if found.referenced and provider.token_suffices:
+        only = found.referenced[0] if len(found.referenced) == 1 else None
+        return Claim(party=only, proof=Proof.REFERENCE)
+    waived = [party for party in found.parties if not party.demands_proof and provider.token_suffices]
+    if route.account and len(waived) == 1:
+        return Claim(party=waived[0], proof=Proof.WAIVED)
+    if found.parties:
+        return Claim(cause=Cause.BAD_SIGNATURE, detail="Neither a token nor a signature or credentials that match.")
+    return Claim(cause=Cause.UNPROVEN, detail="Nothing in it proves who sent it; use the callback URL with the token.")
+
+
+def _by_token(request: RawRequest, route: Route, provider: Provider, found: Found, *, now: datetime) -> Claim:
+    if not found.parties:
+        return Claim(cause=Cause.BAD_TOKEN, detail="The token in the URL is wrong or was withdrawn.")
+    party = found.parties[0]
+    if route.account and party.account_id != found.account_id:
+        return Claim(cause=Cause.WRONG_ACCOUNT, detail="The token belongs to another account than ?account=.")
+    if provider.token_suffices:
+        return Claim(party=party, proof=Proof.TOKEN)
+    if _signed(request, provider, party, now=now):
+        return Claim(party=party, proof=Proof.SIGNATURE)
+    return Claim(cause=Cause.BAD_SIGNATURE, detail="The signature does not match; this provider always signs.")
+
+
+def _signed(request: RawRequest, provider: Provider, party: Party, *, now: datetime) -> bool:
+    for config in party.configs:
+        try:
+            provider.verify(request, config, now=now)
+        except BadSignature:
+            continue
+        return True
+    return False
+
+
+def _admit(request: RawRequest, claim: Claim, *, https_required: bool) -> Claim:
+    """The claim, or its refusal because of the way it came."""
+    if https_required and not request.secure:
+        cause, detail = Cause.PLAIN_HTTP, "It came over plain http; change the URL to https."
+    elif claim.party and claim.party.refuses(request.peer):
+        cause, detail = Cause.ADDRESS, f"{request.peer or 'A local socket'} is not on the provider's address list."
+    else:
+        return claim
+    return Claim(party=claim.party, cause=cause, detail=detail)
+
+
+def _read(provider: Provider, request: RawRequest) -> tuple[list[Item], str]:
+    try:
+        return provider.parse(request), ""
+    except BadPayload as error:
+        return [], clean(str(error), 300)
+
+
+def _accept(
+    request: RawRequest, route: Route, provider: Provider, found: Found, items: list[Item], claim: Claim
+) -> Receipt:
+    content_type, answer = provider.reply
+    elsewhere = claim.party is not None and claim.party.is_elsewhere(request.peer)
+    row = make_row(
+        request,
+        source=Source.WEBHOOK,
+        slug=route.slug,
+        token=route.token,
+        opened=f"~{claim.party.id}" if claim.party else "~",
+        secret_headers=_secret_headers(provider, found),
+        keep_secrets=False,
+        ids=ids_of(items),
+        items=max(len(items), 1),
+        account_id=claim.party.account_id if claim.party else found.account_id,
+        party_id=claim.party.id if claim.party else None,
+        proof=claim.proof,
+        # Some items of a readable batch may make no sense: it counts, and stands in the log of failures as well.
+        refusal=Cause.UNREADABLE if any(isinstance(item, Unreadable) for item in items) else Cause.NONE,
+        answer_status=200,
+        answer=answer,
+        state=State.WAITING,
+        outcome=f"{request.peer} is not on the provider's address list." if elsewhere else "",
+    )
+    return Receipt(status=200, content_type=content_type, answer=answer, row=row)
+
+
+def _refuse(
+    request: RawRequest, route: Route, provider: Provider, found: Found, items: list[Item], claim: Claim
+) -> Receipt:
+    status = _STATUS.get(claim.cause, 403)
+    answer = json.dumps({"status": "refused", "detail": claim.detail}).encode()
+    known = claim.party or next(iter(found.parties + found.referenced), None)
+    row = make_row(
+        request,
+        source=Source.WEBHOOK,
+        slug=route.slug,
+        token=route.token,
+        opened="~",
+        secret_headers=_secret_headers(provider, found),
+        keep_secrets=True,
+        ids=ids_of(items),
+        items=max(len(items), 1),
+        account_id=known.account_id if known else found.account_id,
+        party_id=known.id if known else None,
+        proof=claim.proof,
+        refusal=claim.cause,
+        answer_status=status,
+        answer=answer,
+        state=State.REFUSED,
+        outcome=claim.detail[:300],
+    )
+    return Receipt(
+        status=status,
+        content_type="application/json",
+        answer=answer,
+        row=row,
+        quota=Quota(party_id=known.id if known else NOTHING_KNOWN),
+        references=references_of(items) if not route.token and provider.token_suffices else (),
+    )
+
+
+def _secret_headers(provider: Provider, found: Found) -> frozenset[str]:
+    configs = [config for party in found.parties + found.referenced for config in party.configs]
+    return provider.secret_headers.union(*(provider.secret_header_names(config) for config in configs))
+
+
+def ids_of(items: list[Item]) -> list[str]:
+    """By what support will search for this request."""
+    ids: list[str] = []
+    for item in items:
+        if isinstance(item, Report):
+            ids += [item.message_key, e164(item.to)]
+        elif isinstance(item, Reply):
+            ids += [item.key, e164(item.sender), item.reference]
+    return ids
+
+
+def references_of(items: list[Item]) -> tuple[str, ...]:
+    """Message keys of the shape only we mint."""
+    keys = (item.message_key for item in items if isinstance(item, Report))
+    return tuple(dict.fromkeys(key for key in keys if _REFERENCE.fullmatch(key)))

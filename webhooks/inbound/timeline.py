@@ -1,0 +1,350 @@
+"""Owns the timeline of a message: reports matched, entered once, and the message's state raised to the greatest of them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+
+from sendinglists import subscriptions
+from sendinglists.models import SubscriptionChange
+from sendinglists.subscriptions import Decided
+from trackly.totals import Key, Totals, hour_of
+from webhooks.statuses import NO_TIME, Decision, Rank, Reason, Report, Status, fingerprint, rank
+
+SWEEP_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One report and who was allowed to make it."""
+
+    report: Report
+    provider: str
+    party_id: int
+    """The provider account it may speak about; 0: any of the provider's, but by our reference only."""
+    account_id: int | None
+    """A bound on top of it; None: none."""
+    received_at: datetime
+    request_uid: UUID
+
+
+@dataclass(slots=True)
+class Known:
+    """A message as the batch sees it; changed in memory, written once."""
+
+    id: int
+    account_id: int
+    provider_account_id: int
+    provider: str
+    reference: str
+    provider_message_id: str
+    list_id: int | None
+    to: str
+    is_test: bool
+    created_at: datetime
+    sent_at: datetime | None
+    status: str
+    status_detail: str
+    status_at: datetime | None
+    status_code: str
+    status_mark: bytes
+    error_status: str
+    error_at: datetime | None
+    error_vendor_code: str
+    error_mark: bytes
+    error_code: str
+    error_text: str
+    reason: str
+    segments: int | None
+    cost: Decimal | None
+    cost_currency: str
+
+    def place(self) -> Rank:
+        return rank(Status(self.status), self.status_at, self.status_code, bytes(self.status_mark))
+
+    def error_place(self) -> Rank:
+        if not self.error_status:
+            return Rank(-1, NO_TIME, 0, "", b"")
+        return rank(Status(self.error_status), self.error_at, self.error_vendor_code, bytes(self.error_mark))
+
+    def hear(self, report: Report, mark: bytes) -> None:
+        """Raise the state to this report where it is greater. Order and repetition make no difference."""
+        place = rank(report.status, report.at, report.vendor_code, mark)
+        if place > self.place():
+            self.status, self.status_detail = report.status.value, report.vendor_status
+            self.status_at, self.status_code, self.status_mark = report.at, report.vendor_code, mark
+        if report.has_error and place > self.error_place():
+            self.error_status, self.error_at, self.error_mark = report.status.value, report.at, mark
+            self.error_vendor_code, self.error_code = report.vendor_code, report.error_code
+            self.error_text, self.reason = report.error_text, report.reason.value if report.reason else ""
+        self.segments = max(self.segments or 0, report.segments or 0) or None
+        # Reports of one message may carry different prices; the greatest is what it cost, whatever came last.
+        if report.price is not None and (self.cost is None or report.price > self.cost):
+            self.cost, self.cost_currency = report.price, report.currency
+
+
+Tally = dict[UUID, Counter[str]]
+
+
+def apply_reports(heard: list[Heard], tally: Tally, totals: Totals) -> list[Decided]:
+    """Enter a batch of reports; the opt-outs their error codes imply. What came of each is counted into `tally`."""
+    if not heard:
+        return []
+    matched, unmatched = _divide(heard, tally)
+    _park(unmatched, tally)
+    return _apply(matched, tally, totals)
+
+
+def sweep(now: datetime, *, since: datetime, tally: Tally) -> int:
+    """Join parked reports received since then with messages known by now; how many found theirs.
+
+    This, and not the look at arrival, is what guarantees a match: of two transactions that commit at the same moment
+    neither may have seen the other.
+    """
+    totals = Totals()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_SWEEP, [since, SWEEP_LIMIT])
+            rows = cursor.fetchall()
+        if not rows:
+            return 0
+        heard = [
+            Heard(
+                report=msgspec.json.decode(bytes(report), type=Report),
+                provider=provider,
+                party_id=party_id,
+                account_id=account_id,
+                received_at=received_at,
+                request_uid=request_uid,
+            )
+            for _, provider, party_id, account_id, report, received_at, request_uid in rows
+        ]
+        matched, _ = _divide(heard, tally)
+        subscriptions.decide(_apply(matched, tally, totals), totals)
+        totals.write()
+        taken = {id(item) for _, item in matched}
+        done = [row[0] for row, item in zip(rows, heard, strict=True) if id(item) in taken]
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM webhooks_parkedreport WHERE id = ANY(%s)", [done])
+    return len(done)
+
+
+def _divide(heard: list[Heard], tally: Tally) -> tuple[list[tuple[Known, Heard]], list[Heard]]:
+    """Lock the messages spoken of; (what matched one, what may still find one). What names another's message is neither."""
+    known = _lock(heard)
+    matched: list[tuple[Known, Heard]] = []
+    unmatched: list[Heard] = []
+    for item in heard:
+        message = _match(item, known)
+        if message is not None:
+            matched.append((message, item))
+        elif item.report.message_key in known.by_reference:
+            tally[item.request_uid]["wrong_account"] += 1
+        else:
+            unmatched.append(item)
+    return matched, unmatched
+
+
+def _apply(matched: list[tuple[Known, Heard]], tally: Tally, totals: Totals) -> list[Decided]:
+    return _raise_states(_enter(matched, tally, totals), totals)
+
+
+class _Index:
+    """Messages of a batch by the names a provider may use for them."""
+
+    def __init__(self, messages: list[Known]) -> None:
+        self.by_reference = {message.reference: message for message in messages}
+        self.by_vendor_id = {
+            (message.provider_account_id, message.provider_message_id): message
+            for message in messages
+            if message.provider_message_id
+        }
+
+
+def _lock(heard: list[Heard]) -> _Index:
+    keys = list({item.report.message_key for item in heard})
+    named = list({(item.party_id, item.report.message_key) for item in heard if item.party_id})
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [keys, [party for party, _ in named], [key for _, key in named]])
+        return _Index([Known(*row) for row in cursor.fetchall()])
+
+
+def _match(item: Heard, known: _Index) -> Known | None:
+    key = item.report.message_key
+    message = known.by_reference.get(key)
+    if message is not None and message.provider == item.provider and _may_speak(item, message):
+        return message
+    return known.by_vendor_id.get((item.party_id, key)) if item.party_id else None
+
+
+def _may_speak(item: Heard, message: Known) -> bool:
+    if item.party_id:
+        return message.provider_account_id == item.party_id
+    return item.account_id is None or message.account_id == item.account_id
+
+
+def _enter(matched: list[tuple[Known, Heard]], tally: Tally, totals: Totals) -> list[tuple[Known, Heard, bytes]]:
+    """Insert the events; those that were not there yet."""
+    marked = [(message, item, item.report.fingerprint) for message, item in matched]
+    unique = {(message.id, mark): (message, item, mark) for message, item, mark in reversed(marked)}
+    fresh: set[tuple[int, bytes]] = set()
+    if unique:
+        columns = [list(column) for column in zip(*(_event(*entry) for entry in unique.values()), strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_EVENTS, columns)
+            fresh = {(message_id, bytes(mark)) for message_id, mark in cursor.fetchall()}
+    seen: set[tuple[int, bytes]] = set()
+    for message, item, mark in marked:
+        key = (message.id, mark)
+        is_new = key in fresh and key not in seen
+        seen.add(key)
+        tally[item.request_uid]["new" if is_new else "duplicate"] += 1
+        if not message.is_test:
+            kind = "report" if is_new else "report_duplicate"
+            totals.add(Key(message.account_id, hour_of(item.received_at), kind, message.list_id or 0))
+    return [entry for key, entry in unique.items() if key in fresh]
+
+
+def _event(message: Known, item: Heard, mark: bytes) -> tuple[object, ...]:
+    report = item.report
+    return (
+        message.account_id, message.id, mark, report.status.value, report.vendor_status, report.vendor_code, report.at,
+        report.reason.value if report.reason else "", report.error_code, report.error_text,
+        item.received_at, item.request_uid,
+    )  # fmt: skip
+
+
+def _raise_states(fresh: list[tuple[Known, Heard, bytes]], totals: Totals) -> list[Decided]:
+    before = {message.id: message.status for message, _, _ in fresh}
+    changed = {message.id: message for message, _, _ in fresh}
+    for message, item, mark in fresh:
+        message.hear(item.report, mark)
+    for message in changed.values():
+        _count_move(message, before[message.id], totals)
+    if changed:
+        columns = [list(column) for column in zip(*(_state(changed[key]) for key in sorted(changed)), strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(_UPDATE_MESSAGES, columns)
+    return [_opt_out(message, item, mark) for message, item, mark in fresh if item.report.reason == Reason.OPT_OUT]
+
+
+def _state(message: Known) -> tuple[object, ...]:
+    return (
+        message.id, message.status, message.status_detail, message.status_at, message.status_code, message.status_mark,
+        message.error_status, message.error_at, message.error_vendor_code, message.error_mark, message.error_code,
+        message.error_text, message.reason, message.segments, message.cost, message.cost_currency,
+    )  # fmt: skip
+
+
+def _count_move(message: Known, before: str, totals: Totals) -> None:
+    """Messages are counted by state in the hour they were made, so that the states of an hour add up to its messages."""
+    if message.is_test or message.status == before:
+        return
+    for status, n in ((before, -1), (message.status, 1)):
+        # Queued is where every message starts; sending counts those.
+        if status != Status.QUEUED:
+            key = Key(message.account_id, hour_of(message.created_at), f"message_{status}", message.list_id or 0)
+            totals.add(key, n)
+
+
+def _opt_out(message: Known, item: Heard, mark: bytes) -> Decided:
+    """A provider's opt-out code tells of a decision before the message was sent, so it counts at the send time."""
+    return Decided(
+        account_id=message.account_id,
+        list_id=message.list_id,
+        phone=message.to,
+        decision=Decision.OPT_OUT,
+        at=message.sent_at or message.created_at,
+        origin=SubscriptionChange.Origin.VENDOR_CODE,
+        is_proven=True,
+        fingerprint=fingerprint(("vendor_code", str(message.id), mark.hex())),
+        request_uid=item.request_uid,
+        is_test=message.is_test,
+    )
+
+
+def _park(parked: list[Heard], tally: Tally) -> None:
+    for item in parked:
+        tally[item.request_uid]["parked, its message is not known yet"] += 1
+    if not parked:
+        return
+    rows = {
+        (item.report.message_key, item.provider, item.party_id, item.report.fingerprint): (
+            item.provider, item.account_id, item.party_id, item.report.message_key, item.report.fingerprint,
+            item.report.status.value, msgspec.json.encode(item.report), item.received_at, item.request_uid,
+        )
+        for item in parked
+    }  # fmt: skip
+    columns = [list(column) for column in zip(*(rows[key] for key in sorted(rows)), strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_PARKED, columns)
+
+
+_LOCK = """
+SELECT message.id, message.account_id, message.provider_account_id, party.provider, message.reference,
+       message.provider_message_id, message.sending_list_id, message.to, message.is_test, message.created_at,
+       message.sent_at, message.status, message.status_detail, message.status_at, message.status_code,
+       message.status_mark, message.error_status, message.error_at, message.error_vendor_code, message.error_mark,
+       message.error_code, message.error_text, message.reason, message.segments, message.cost, message.cost_currency
+FROM sendinglists_message message
+JOIN sendinglists_provideraccount party ON party.id = message.provider_account_id
+WHERE message.id IN (
+    SELECT id FROM sendinglists_message WHERE reference = ANY(%s::text[])
+    UNION
+    SELECT named.id FROM unnest(%s::bigint[], %s::text[]) AS spoken (party_id, key)
+    JOIN sendinglists_message named
+      ON named.provider_account_id = spoken.party_id AND named.provider_message_id = spoken.key
+     AND named.provider_message_id <> ''
+)
+ORDER BY message.id
+FOR NO KEY UPDATE OF message
+"""
+_INSERT_EVENTS = """
+INSERT INTO webhooks_deliveryevent (account_id, message_id, fingerprint, status, vendor_status, vendor_code, at, reason,
+                                    error_code, error_text, received_at, request_uid)
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+                     %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::uuid[])
+ON CONFLICT (message_id, fingerprint) DO NOTHING
+RETURNING message_id, fingerprint
+"""
+_UPDATE_MESSAGES = """
+UPDATE sendinglists_message message
+SET status = new.status, status_detail = new.status_detail, status_at = new.status_at, status_code = new.status_code,
+    status_mark = new.status_mark, error_status = new.error_status, error_at = new.error_at,
+    error_vendor_code = new.error_vendor_code, error_mark = new.error_mark, error_code = new.error_code,
+    error_text = new.error_text, reason = new.reason, segments = new.segments, cost = new.cost,
+    cost_currency = new.cost_currency
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::bytea[], %s::text[],
+            %s::timestamptz[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::smallint[],
+            %s::numeric[], %s::text[])
+     AS new (id, status, status_detail, status_at, status_code, status_mark, error_status, error_at, error_vendor_code,
+             error_mark, error_code, error_text, reason, segments, cost, cost_currency)
+WHERE message.id = new.id
+"""
+_INSERT_PARKED = """
+INSERT INTO webhooks_parkedreport (provider, account_id, party_id, message_key, fingerprint, status, report, received_at,
+                                   request_uid)
+SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bytea[], %s::text[], %s::bytea[],
+                     %s::timestamptz[], %s::uuid[])
+ON CONFLICT (message_key, provider, party_id, fingerprint) DO NOTHING
+"""
+_SWEEP = """
+SELECT parked.id, parked.provider, parked.party_id, parked.account_id, parked.report, parked.received_at,
+       parked.request_uid
+FROM webhooks_parkedreport parked
+WHERE parked.received_at >= %s AND (
+    EXISTS (SELECT FROM sendinglists_message message
+            JOIN sendinglists_provideraccount party ON party.id = message.provider_account_id
+            WHERE message.reference = parked.message_key AND party.provider = parked.provider
+              AND (message.provider_account_id = parked.party_id
+                   OR parked.party_id = 0 AND (parked.account_id IS NULL OR parked.account_id = message.account_id)))
+    OR EXISTS (SELECT FROM sendinglists_message message
+               WHERE message.provider_account_id = parked.party_id AND message.provider_message_id = parked.message_key
+                 AND message.provider_message_id <> ''))
+ORDER BY parked.id LIMIT %s
+FOR UPDATE OF parked SKIP LOCKED
+"""
