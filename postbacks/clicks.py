@@ -1,6 +1,7 @@
 """Owns the opening of short links: code -> destination and a click of its own; and the tally of clicks into the totals."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -58,7 +59,7 @@ def _record(link: Link, click_id: str, request: RawRequest, now: datetime) -> No
         _insert(values | {"is_counted": False})
 
 
-def _insert(values: dict[str, object]) -> bool:
+def _insert(values: dict[str, Any]) -> bool:
     columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
     with connection.cursor() as cursor:
         cursor.execute(

@@ -11,15 +11,16 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from postbacks import networks
+from postbacks.answering import PREFIX, verify_again
 from postbacks.judging import Case, judge
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.networks.base import Reported
-from postbacks.receiving import PREFIX, read, verdict_of
+from postbacks.receiving import read, verdict_of
 from postbacks.verdicts import ConversionStatus, Verdict
 from trackly.models import Account
 from trackly.totals import ZERO, Key, Totals, hour_of
 from webhooks.inbound.inbox import restore
-from webhooks.inbound.models import InboundRequest, Proof
+from webhooks.inbound.models import InboundRequest, Proof, State
 from webhooks.inbound.routes import read_route
 
 SWEEP_LIMIT = 500
@@ -37,26 +38,33 @@ _JUDGED = [
 ]  # fmt: skip
 
 
-def record(rows: list[InboundRequest], now: datetime) -> dict[UUID, str]:
-    """Judge a batch within the caller's transaction; what came of each request, in words."""
+def record(rows: list[InboundRequest], now: datetime) -> None:
+    """Judge a batch within the caller's transaction; each row is told what came of it."""
+    for row in rows:
+        if row.refusal and not row.proof and not verify_again(row):
+            row.state = State.REFUSED
+    rows = [row for row in rows if row.state != State.REFUSED]
+    hits = _gather(rows)
+    settle([hit for hit in hits if not hit.kind], now)
+    verdicts: dict[UUID, Counter[str]] = defaultdict(Counter)
+    for hit in hits:
+        verdicts[hit.request_uid][Verdict(hit.verdict).label.lower()] += 1
+    for row in rows:
+        row.outcome = ", ".join(f"{n} {what}" for what, n in verdicts[row.uid].items())
+
+
+def _gather(rows: list[InboundRequest]) -> list[Conversion]:
+    """The hits in these requests: new ones, or those a request made when it was worked off before."""
     connections = NetworkConnection.objects.in_bulk({row.party_id for row in rows if row.party_id})
     accounts = Account.objects.in_bulk({row.account_id for row in rows if row.account_id})
-    stored = {(hit.request_uid, hit.item): hit for hit in _stored(rows)}
-    hits: list[Conversion] = []
+    related = Conversion.objects.select_related("account", "bound_account", "connection", "click")
+    stored = {(hit.request_uid, hit.item): hit for hit in related.filter(request_uid__in=[row.uid for row in rows])}
+    hits = []
     for row in rows:
         for hit in _hits(row, connections, accounts):
             known = stored.get((hit.request_uid, hit.item))
-            if known is None:
-                hits.append(hit)
-            elif not known.kind:
-                hits.append(_renewed(known, hit))
-    settle(hits, now)
-    verdicts: dict[UUID, Counter[str]] = defaultdict(Counter)
-    for hit in [*hits, *(hit for hit in stored.values() if hit.kind and hit not in hits)]:
-        verdicts[hit.request_uid][Verdict(hit.verdict).label.lower()] += 1
-    return {
-        row.uid: ", ".join(f"{n} {what}" for what, n in verdicts[row.uid].items()) or "nothing in it" for row in rows
-    }
+            hits.append(_renewed(known, hit) if known else hit)
+    return hits
 
 
 def settle(hits: list[Conversion], now: datetime) -> None:
@@ -165,12 +173,6 @@ def _linked(queryset: QuerySet[Conversion], clicks: dict[str, Click]) -> list[Co
     return rows
 
 
-def _stored(rows: list[InboundRequest]) -> QuerySet[Conversion]:
-    """Hits these requests already made: a replay judges them again instead of making them twice."""
-    related = Conversion.objects.select_related("account", "bound_account", "connection")
-    return related.filter(request_uid__in=[row.uid for row in rows])
-
-
 def _hits(
     row: InboundRequest, connections: dict[int, NetworkConnection], accounts: dict[int, Account]
 ) -> Iterable[Conversion]:
@@ -221,7 +223,9 @@ def _reported(item: Reported) -> dict[str, object]:
 
 
 def _renewed(known: Conversion, hit: Conversion) -> Conversion:
-    """The stored hit with today's reading of its request: credentials may have been mended since."""
+    """The stored hit, unless it counts, with today's reading of its request: credentials may have been mended since."""
+    if known.kind:
+        return known
     for name in ("connection", "bound_account", "refusal", "is_verified", "verdict", "detail"):
         setattr(known, name, getattr(hit, name))
     return known

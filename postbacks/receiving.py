@@ -15,7 +15,6 @@ from webhooks.inbound.inbox import NO_ACCOUNT, NOTHING_KNOWN, Quota, Receipt, ma
 from webhooks.inbound.models import Cause, Proof, Source, State
 from webhooks.inbound.routes import Route
 
-PREFIX = "/api/postbacks/"
 _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 _TEXT = "text/plain; charset=utf-8"
 _NOT_KEPT = "Not stored: too many hits today that name no click of ours. Use the postback URL with the token."
@@ -107,7 +106,8 @@ def reply(network: Network, reading: Reading, found: Found, cause: Cause, detail
     if item.problem:
         return _sentence(f"Stored, not counted: {item.detail or FIX.get(item.problem, item.problem.label)}", found)
     amount = f"payout {echo(item.payout_text)}" if item.payout is not None else "no payout, so the offer's default"
-    return _sentence(f"Stored: click {echo(item.click_id)}, {amount}; it is counted once.", found)
+    text = f"Stored: click {echo(item.click_id)}, {amount}. It is judged within seconds; a repeat is not counted twice."
+    return _sentence(text, found)
 
 
 def _sentence(text: str, found: Found) -> str:

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,12 +9,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from psycopg_pool import PoolTimeout
 
-from postbacks import clicks, directory, networks
-from postbacks.networks.base import Network
-from postbacks.receiving import PREFIX, read, receive
+from postbacks import clicks, networks
+from postbacks.answering import PREFIX, judge
 from trackly.raw import RawRequest
 from webhooks.inbound.inbox import Receipt, store
-from webhooks.inbound.routes import Route, read_route
+from webhooks.inbound.routes import read_route
 from webhooks.inbound.views import InboundView, raw_request
 
 
@@ -30,15 +28,6 @@ class NetworkView(InboundView):
         if route is None or network is None:
             return Receipt(status=404, content_type="text/plain; charset=utf-8", answer=b"There is no such network.")
         return store(judge(request, route, network))
-
-
-def judge(request: RawRequest, route: Route, network: Network) -> Receipt:
-    """The receipt of a postback; before anything is called wrong the tables are asked anew."""
-    reading = read(request, network)
-    found = directory.find(route)
-    if found.party is None or (route.account and found.account_id is None):
-        found = directory.find_again(route, reading.click_ids)
-    return receive(request, route, network, reading, found, https_required=settings.HTTPS_REQUIRED)
 
 
 @csrf_exempt

@@ -23,7 +23,7 @@ def seal(value: Any) -> bytes:
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).encrypt(json.dumps(value).encode())
 
 
-def unseal(sealed: bytes) -> Any:
+def unseal(sealed: bytes | memoryview) -> Any:
     """What was sealed; raises Undecryptable."""
     try:
         return json.loads(_fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(bytes(sealed)))
@@ -31,18 +31,21 @@ def unseal(sealed: bytes) -> Any:
         raise Undecryptable("no key in ENCRYPTION_KEYS opens this value") from error
 
 
-class EncryptedField(models.BinaryField):
+class EncryptedField(models.Field):
     """A JSON value that is ciphertext in the database; never in a form, never searchable."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["editable"] = False
         super().__init__(*args, **kwargs)
 
+    def get_internal_type(self) -> str:
+        return "BinaryField"
+
     def from_db_value(self, value: bytes | None, expression: Any, connection: Any) -> Any:
         return None if value is None else unseal(value)
 
-    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        return super().get_db_prep_value(None if value is None else seal(value), connection, prepared)
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> bytes | None:
+        return None if value is None else seal(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         raise TypeError("secrets are not serialised")

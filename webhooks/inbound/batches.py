@@ -6,11 +6,11 @@ fault and costs no attempt.
 """
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from logging import getLogger
-from uuid import UUID
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -24,8 +24,8 @@ logger = getLogger(__name__)
 MAX_ITEMS = 5_000
 DATABASE_TROUBLE = (OperationalError, InterfaceError)
 
-Outcomes = Mapping[UUID, str]
-Handler = Callable[[list[InboundRequest], datetime], Outcomes]
+# Works off a batch within one transaction, and sets each row's outcome, and its state where that is not done.
+Handler = Callable[[list[InboundRequest], datetime], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def run(job: Job, *, now: datetime, limit: int) -> int:
         with transaction.atomic():
             rows = claim(job.source, now=now, limit=limit)
             if rows:
-                _finish(rows, job.handle(rows, now), now)
+                _work_off(job, rows, now)
             return len(rows)
     except DATABASE_TROUBLE:
         raise
@@ -58,7 +58,7 @@ def run_apart(job: Job, *, now: datetime, limit: int) -> int:
         for row in rows:
             try:
                 with transaction.atomic():
-                    _finish([row], job.handle([row], now), now)
+                    _work_off(job, [row], now)
             except DATABASE_TROUBLE:
                 raise
             except Exception as error:
@@ -79,7 +79,7 @@ def run_guarded(job: Job, *, now: datetime) -> int:
             again.attempts -= 1
             try:
                 with transaction.atomic():
-                    _finish([again], job.handle([again], now), now)
+                    _work_off(job, [again], now)
             except DATABASE_TROUBLE:
                 raise
             except Exception as error:
@@ -100,23 +100,24 @@ def claim(source: str, *, now: datetime, limit: int) -> list[InboundRequest]:
     return rows
 
 
-def _finish(rows: list[InboundRequest], outcomes: Outcomes, now: datetime) -> None:
+def _work_off(job: Job, rows: list[InboundRequest], now: datetime) -> None:
+    for row in rows:
+        row.state = State.DONE
+    job.handle(rows, now)
     stamps = [row.received_at for row in rows]
+    columns: list[list[Any]] = [
+        [row.uid for row in rows],
+        stamps,
+        [row.state for row in rows],
+        [row.outcome[:300] for row in rows],
+        [row.attempts + 1 for row in rows],
+        [row.refusal for row in rows],
+        [row.proof for row in rows],
+        [row.party_id for row in rows],
+        [row.account_id for row in rows],
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _DONE,
-            [
-                now,
-                settings.VERSION,
-                stamps,
-                [row.uid for row in rows],
-                [outcomes[row.uid][:300] for row in rows],
-                [row.attempts + 1 for row in rows],
-                rows[0].source,
-                min(stamps),
-                max(stamps),
-            ],
-        )
+        cursor.execute(_DONE, [now, settings.VERSION, *columns, job.source, min(stamps), max(stamps)])
 
 
 def _fail(row: InboundRequest, error: str, now: datetime) -> None:
@@ -145,11 +146,16 @@ def overdue(now: datetime) -> timedelta:
     return now - oldest if oldest else timedelta(0)
 
 
-# The constant bounds let the planner leave out the partitions that cannot be meant.
+# The constant bounds let the planner leave out the partitions that cannot be meant. What was sealed is needed no more once
+# a request has proven itself.
 _DONE = """
 UPDATE webhooks_inboundrequest AS request
-SET state = 'done', processed_at = %s, version = %s, outcome = done.outcome, attempts = done.attempts
-FROM unnest(%s::timestamptz[], %s::uuid[], %s::text[], %s::smallint[]) AS done (received_at, uid, outcome, attempts)
+SET processed_at = %s, version = %s, state = done.state, outcome = done.outcome, attempts = done.attempts,
+    refusal = done.refusal, proof = done.proof, party_id = done.party_id, account_id = done.account_id,
+    sealed = CASE WHEN done.refusal = '' THEN NULL ELSE request.sealed END
+FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::bigint[],
+            %s::bigint[])
+     AS done (uid, received_at, state, outcome, attempts, refusal, proof, party_id, account_id)
 WHERE request.uid = done.uid AND request.received_at = done.received_at
   AND request.source = %s AND request.received_at BETWEEN %s AND %s
 """

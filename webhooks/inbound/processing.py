@@ -10,20 +10,23 @@ from uuid import UUID
 from django.conf import settings
 
 from sendinglists import subscriptions
+from trackly.text import clean
 from trackly.totals import Totals
 from webhooks import providers
+from webhooks.inbound.answering import verify_again
 from webhooks.inbound.inbox import restore
-from webhooks.inbound.models import InboundRequest, Proof
+from webhooks.inbound.models import Cause, InboundRequest, Proof, State
 from webhooks.inbound.replies import HeardReply, apply_replies
 from webhooks.inbound.timeline import Heard, apply_reports
+from webhooks.providers.base import BadPayload
 from webhooks.statuses import Item, Reply, Report, Unreadable
 
 # What came of one item, in the words of the outcome line.
 Tally = dict[UUID, Counter[str]]
 
 
-def process(rows: list[InboundRequest], now: datetime) -> dict[UUID, str]:
-    """Apply a batch within the caller's transaction; what came of each request, in words."""
+def process(rows: list[InboundRequest], now: datetime) -> None:
+    """Apply a batch within the caller's transaction; each row is told what came of it."""
     reports: list[Heard] = []
     replies: list[HeardReply] = []
     tally: Tally = defaultdict(Counter)
@@ -34,14 +37,25 @@ def process(rows: list[InboundRequest], now: datetime) -> dict[UUID, str]:
     decisions = apply_reports(reports, tally, totals) + apply_replies(replies, tally, totals)
     subscriptions.decide(decisions, totals)
     totals.write()
-    return {row.uid: _words(row, tally[row.uid]) for row in rows}
+    for row in rows:
+        if row.state == State.DONE:
+            row.outcome = _words(row, tally[row.uid])
 
 
 def _parse(row: InboundRequest) -> list[Item]:
+    """What a request says; nothing, and it is refused, when it still proves nothing or cannot be read."""
     provider = providers.get(row.slug)
     if provider is None:
         raise LookupError(f"There is no provider {row.slug} any more; its file was removed.")
-    return provider.parse(restore(row, base_url=settings.PUBLIC_BASE_URL))
+    # Here a second time: somebody asked for it to be replayed.
+    if row.refusal and not row.proof and not verify_again(row):
+        row.state = State.REFUSED
+        return []
+    try:
+        return provider.parse(restore(row, base_url=settings.PUBLIC_BASE_URL))
+    except BadPayload as error:
+        row.state, row.refusal, row.outcome = State.REFUSED, Cause.UNREADABLE, clean(str(error), 300)
+        return []
 
 
 def _sort(row: InboundRequest, item: Item, reports: list[Heard], replies: list[HeardReply], tally: Tally) -> None:

@@ -19,11 +19,9 @@ from rest_framework.views import APIView
 from trackly.clients import client_address, is_secure, parse_networks
 from trackly.raw import RawRequest
 from webhooks import providers
-from webhooks.inbound import directory
+from webhooks.inbound.answering import PREFIX, judge
 from webhooks.inbound.inbox import Receipt, store
-from webhooks.inbound.receiving import receive
-from webhooks.inbound.routes import Route, read_route
-from webhooks.providers.base import Provider
+from webhooks.inbound.routes import read_route
 
 logger = getLogger(__name__)
 
@@ -40,7 +38,7 @@ class RawParser(BaseParser):
 
     media_type = "*/*"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> bytes:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         return bytes(stream.read())
 
 
@@ -68,17 +66,17 @@ class PlainRenderer(BaseRenderer):
 class InboundView(APIView):
     """One inbound path. A subclass says what its methods are and how a request is answered."""
 
-    authentication_classes: ClassVar = []
-    permission_classes: ClassVar = []
-    throttle_classes: ClassVar = []
-    parser_classes: ClassVar = [RawParser]
-    renderer_classes: ClassVar = [PlainRenderer]
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+    parser_classes = [RawParser]
+    renderer_classes = [PlainRenderer]
     content_negotiation_class = AnyNegotiation
     http_method_names = ["get", "post", "head"]
     prefix: ClassVar[str]
 
     def get(self, request: Request, rest: str) -> HttpResponse:
-        raw = raw_request(request._request, bytes(request.data or b""))
+        raw = raw_request(request._request, request.data or b"")
         try:
             receipt = self.answer(raw)
         except (DatabaseError, PoolTimeout) as error:
@@ -98,7 +96,7 @@ class InboundView(APIView):
 class ProviderView(InboundView):
     """/api/webhook-feedbacks/…"""
 
-    prefix = "/api/webhook-feedbacks/"
+    prefix = PREFIX
 
     def answer(self, request: RawRequest) -> Receipt:
         route = read_route(request, self.prefix)
@@ -108,18 +106,6 @@ class ProviderView(InboundView):
         if request.method not in provider.methods:
             return _plain(405, f"{provider.name} calls this address with {' or '.join(provider.methods)}.")
         return store(judge(request, route, provider))
-
-
-def judge(request: RawRequest, route: Route, provider: Provider) -> Receipt:
-    """The receipt of a provider's request; before a refusal the tables are asked anew."""
-    vendor_account = provider.names(request) if not route.token else ""
-    now, https_required = request.received_at, settings.HTTPS_REQUIRED
-    found = directory.find(route, vendor_account)
-    receipt = receive(request, route, provider, found, now=now, https_required=https_required)
-    if receipt.status in (403, 404):
-        found = directory.find_again(route, vendor_account, receipt.references)
-        receipt = receive(request, route, provider, found, now=now, https_required=https_required)
-    return receipt
 
 
 def respond(receipt: Receipt) -> HttpResponse:

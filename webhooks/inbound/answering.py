@@ -1,0 +1,40 @@
+"""Owns judge(): receive() fed from the tables, asked anew before anything is refused; and verifying a stored request."""
+
+from django.conf import settings
+
+from trackly.raw import RawRequest
+from webhooks import providers
+from webhooks.inbound import directory
+from webhooks.inbound.inbox import Receipt, restore
+from webhooks.inbound.models import InboundRequest
+from webhooks.inbound.receiving import receive
+from webhooks.inbound.routes import Route, read_route
+from webhooks.providers.base import Provider
+
+PREFIX = "/api/webhook-feedbacks/"
+
+
+def judge(request: RawRequest, route: Route, provider: Provider) -> Receipt:
+    """The receipt of a provider's request, not yet stored."""
+    vendor_account = provider.names(request) if not route.token else ""
+    # Signatures are judged by the time the request came, so that a replay is not called stale.
+    now, https_required = request.received_at, settings.HTTPS_REQUIRED
+    found = directory.find(route, vendor_account)
+    receipt = receive(request, route, provider, found, now=now, https_required=https_required)
+    if receipt.status in (403, 404):
+        found = directory.find_again(route, vendor_account, receipt.references)
+        receipt = receive(request, route, provider, found, now=now, https_required=https_required)
+    return receipt
+
+
+def verify_again(row: InboundRequest) -> bool:
+    """Judge a refused request by today's credentials, with the secrets it came with; True when it may count now."""
+    request = restore(row, base_url=settings.PUBLIC_BASE_URL)
+    route, provider = read_route(request, PREFIX), providers.get(row.slug)
+    if route is None or provider is None:
+        return False
+    judged = judge(request, route, provider).row
+    assert judged is not None
+    row.account_id, row.party_id, row.proof = judged.account_id, judged.party_id, judged.proof
+    row.refusal, row.outcome = judged.refusal, judged.outcome
+    return judged.answer_status == 200

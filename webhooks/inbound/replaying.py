@@ -1,0 +1,53 @@
+"""Owns what people do to the log of requests: replay and discard, each with an audit entry a row.
+
+Replaying only makes a row due again: the worker verifies what was refused by today's credentials and works it off like any
+other; what counted already is found by its keys and counts no second time.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from trackly import wake
+from trackly.models import AuditEntry
+from webhooks.inbound.models import InboundRequest, State
+
+CHUNK = 1_000
+
+
+def replay(requests: QuerySet[InboundRequest], *, user: Any, now: datetime) -> int:
+    """Make every request of the queryset due now; how many. Attempts begin anew."""
+    n = _each(requests, user=user, verb="replayed", detail="", state=State.WAITING, attempts=0, due_at=now)
+    wake.nudge()
+    return n
+
+
+def discard(requests: QuerySet[InboundRequest], *, user: Any, reason: str) -> int:
+    """Take every request of the queryset out of the log of failures, with the reason; how many."""
+    outcome = f"Discarded: {reason}"[:300]
+    return _each(requests, user=user, verb="discarded", detail=reason, state=State.DISCARDED, outcome=outcome)
+
+
+def _each(requests: QuerySet[InboundRequest], *, user: Any, verb: str, detail: str, **changes: Any) -> int:
+    n = 0
+    for keys in _chunks(requests):
+        with transaction.atomic():
+            rows = InboundRequest.objects.filter(
+                uid__in=[uid for uid, _, _ in keys], received_at__in=[received_at for _, received_at, _ in keys]
+            )
+            n += rows.update(**changes)
+            AuditEntry.objects.bulk_create(
+                AuditEntry(user=user, account_id=account_id, verb=verb, target=f"request {uid}", detail=detail)
+                for uid, _, account_id in keys
+            )
+    return n
+
+
+def _chunks(requests: QuerySet[InboundRequest]) -> Iterator[Sequence[tuple[Any, datetime, int | None]]]:
+    """(uid, received_at, account) of the whole queryset as it was, a chunk at a time: replaying changes what it holds."""
+    keys = list(requests.values_list("uid", "received_at", "account_id"))
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
