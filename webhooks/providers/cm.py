@@ -1,8 +1,8 @@
 """CM.com SMS: status reports as JSON, XML or a GET query, and replies as JSON; CM signs nothing.
 
-https://developers.cm.com/messaging/docs/incoming-status-report and …/incoming-messages (read 2026-11-23); the GET forms, the
-meaning of the codes and status 4 come from third-party code. Quirks: the content type says nothing about the body, a report
-names only our reference, and `received` has no zone.
+From stored copies of https://developers.cm.com/messaging/docs/incoming-status-report and …/incoming-messages, not from live
+traffic; the GET forms, the meaning of the codes and status 4 come from third-party code. Quirks: the content type says
+nothing about the body, a report names only our reference, and `received` has no zone.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """Infobip SMS: delivery reports of the v2 and v3 API, replies (MO_JSON_2) and block-list events, told apart per item.
 
-https://infobip.com/docs/api/channels/sms (read 2026-11-23). Quirks: a batch holds up to 2,000 items and reports are JSON or
-XML; status ids are not unique (87 stands in two groups), so the group decides; offsets are written without a colon; the
-HMAC's header name and encoding are not in the public specification, so both are settings.
+From Infobip's OpenAPI 3.210.0 (2026-07-23) and stored copies of https://infobip.com/docs, not from live traffic. Quirks: a
+batch holds up to 2,000 items and reports are JSON or XML; status ids are not unique (87 stands in two groups), so the group
+decides; offsets are written without a colon; the HMAC's header name and encoding are not in the public specification, so
+both are settings.
 """
 
 from base64 import b64decode, b64encode

@@ -1,8 +1,9 @@
 """Twilio SMS: status callbacks and replies, one message per request, always signed.
 
-https://www.twilio.com/docs/messaging/guides/track-outbound-message-status and https://www.twilio.com/docs/usage/security
-(read 2026-11-23). Quirks: callbacks come in any order and carry neither an event time nor a price; fields are added without
-notice and all of them are signed; an answer in text/plain would be texted to the person.
+From Twilio's OpenAPI (2026-04-14), twilio-python 9.13.0 and stored copies of https://www.twilio.com/docs/usage/security and
+…/messaging/guides/track-outbound-message-status, not from live traffic. Quirks: callbacks come in any order and carry
+neither an event time nor a price; fields are added without notice and all of them are signed; an answer in text/plain would
+be texted to the person.
 """
 
 import hashlib
