@@ -106,8 +106,6 @@ USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = False
 LOGIN_URL = "/admin/login/"
 
 REST_FRAMEWORK = {

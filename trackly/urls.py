@@ -2,9 +2,15 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
+
+from trackly.views import healthz, readyz
 
 urlpatterns = [
     path("", include("webhooks.urls")),
     path("", include("postbacks.urls")),
     path("admin/", admin.site.urls),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("", RedirectView.as_view(url="/admin/")),
 ]

@@ -76,7 +76,8 @@ class InboundView(APIView):
     prefix: ClassVar[str]
 
     def get(self, request: Request, rest: str) -> HttpResponse:
-        raw = raw_request(request._request, request.data or b"")
+        body: Any = request.data
+        raw = raw_request(request._request, body or b"")
         try:
             receipt = self.answer(raw)
         except (DatabaseError, PoolTimeout) as error:

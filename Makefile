@@ -1,0 +1,30 @@
+# Two commands: `make run` and `make test`. Everything they need is made in .venv and var/.
+PYTHON ?= python3
+VENV := .venv/bin/python
+
+.PHONY: run test lint bench
+
+run: .venv/run
+	@SANDBOX_ENABLED=$${SANDBOX_ENABLED:-true} $(VENV) manage.py up
+
+test: .venv/dev
+	$(VENV) -m pytest
+
+lint: .venv/dev
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy .
+
+bench: .venv/run
+	$(VENV) -m bench
+
+.venv/run: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# The development tools are the dependency group "dev" of pyproject.toml; pip reads groups itself only since 25.1.
+.venv/dev: .venv/run pyproject.toml
+	$(VENV) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .venv/dev.txt
+	$(VENV) -m pip install --quiet --disable-pip-version-check -r .venv/dev.txt
+	@touch $@

@@ -1,0 +1,85 @@
+"""Owns the form of a provider account: the fields of its provider's adapter, secrets never shown again."""
+
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from sendinglists.models import ProviderAccount
+from trackly.signing import token_hash
+from webhooks import providers
+from webhooks.providers.base import Field
+
+PREFIX = "setting_"
+
+
+class ProviderAccountForm(forms.ModelForm):
+    """Subclassed by form_for(), which adds the provider's own fields."""
+
+    keep_old_until = forms.DateTimeField(
+        required=False, help_text="While credentials rotate: until when the old ones stay valid. Empty: not at all."
+    )
+
+    class Meta:
+        model = ProviderAccount
+        fields = ["account", "provider", "name", "demands_authentication", "address_policy"]
+
+    def settings(self) -> dict[str, str]:
+        """The credential set as entered; a secret left empty keeps its value."""
+        held = current_settings(self.instance)
+        adapter = providers.get(self.instance.provider)
+        values = {}
+        for item in adapter.config if adapter else ():
+            entered = self.cleaned_data.get(PREFIX + item.name) or ""
+            values[item.name] = held.get(item.name, "") if item.secret and not entered else entered
+        return {name: value for name, value in values.items() if value}
+
+    def save(self, commit: bool = True) -> ProviderAccount:
+        row: ProviderAccount = super().save(commit=False)
+        entered, held = self.settings(), current_settings(row)
+        if entered != held:
+            until = self.cleaned_data.get("keep_old_until")
+            old = [{"values": held, "until": until.isoformat()}] if held and until and until > timezone.now() else []
+            row.credentials = [{"values": entered, "until": None}, *old]
+            adapter = providers.get(row.provider)
+            row.vendor_account = adapter.known_as(entered) if adapter else ""
+        row.callback_token_hash = token_hash(row.callback_token)
+        if commit:
+            row.save()
+        return row
+
+
+def form_for(provider: str | None) -> type[ProviderAccountForm]:
+    """The form with the fields of this provider; without them while none has been chosen."""
+    adapter = providers.get(provider) if provider else None
+    fields = {PREFIX + item.name: _field(item) for item in (adapter.config if adapter else ())}
+    return type("ProviderAccountForm", (ProviderAccountForm,), fields)
+
+
+def current_settings(row: ProviderAccount) -> dict[str, str]:
+    """The newest credential set; empty when there is none."""
+    return dict(row.credentials[0]["values"]) if row.credentials else {}
+
+
+def initial_for(row: ProviderAccount) -> dict[str, Any]:
+    """What the form may show: everything but secrets."""
+    adapter = providers.get(row.provider)
+    held = current_settings(row)
+    return {
+        PREFIX + item.name: held.get(item.name, item.default)
+        for item in (adapter.config if adapter else ())
+        if not item.secret
+    }
+
+
+def _field(item: Field) -> forms.Field:
+    help_text = item.help + (" Leave empty to keep the one stored." if item.secret else "")
+    if item.choices:
+        return forms.ChoiceField(
+            label=item.label, choices=[(word, word) for word in item.choices], initial=item.default
+        )
+    widget = forms.PasswordInput(render_value=False) if item.secret else forms.TextInput()
+    required = item.required and not item.secret
+    return forms.CharField(
+        label=item.label, required=required, widget=widget, help_text=help_text, initial=item.default
+    )
