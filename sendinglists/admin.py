@@ -42,7 +42,7 @@ class ProviderAccountAdmin(AuditedAdmin):
         if obj is not None:
             for name, value in initial_for(obj).items():
                 built.base_fields[name].initial = value
-        return super().get_form(request, obj, change=change, form=built, fields=None, **kwargs)
+        return super().get_form(request, obj, change=change, **(kwargs | {"form": built}))
 
     def get_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
         shared = ["account", "provider", "name", "demands_authentication", "address_policy"]

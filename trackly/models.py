@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.db import models
 
 from trackly.clients import parse_networks
@@ -23,7 +24,12 @@ class Account(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     currency = models.CharField(max_length=3, default="USD", help_text="Of money that names no currency of its own.")
     time_zone = models.CharField(max_length=50, default="UTC", help_text="Sets where a day begins.")
-    fallback_url = models.URLField(blank=True, help_text="Where unknown and expired short links lead.")
+    fallback_url = models.CharField(
+        max_length=2000,
+        blank=True,
+        validators=[URLValidator(schemes=["http", "https"])],
+        help_text="Where expired short links lead.",
+    )
     payout_ceiling = models.DecimalField(
         max_digits=18, decimal_places=6, default=10_000, help_text="A larger payout is taken for an error."
     )

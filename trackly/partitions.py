@@ -88,44 +88,47 @@ def _make(cursor: CursorWrapper, series: Series, begin: datetime) -> bool:
 def expire(now: datetime) -> list[str]:
     """Drop the partitions whose time is over and in which nothing is still due; the names of those dropped.
 
-    Must run outside a transaction: a concurrent detach cannot be part of one.
+    Must run outside a transaction: a concurrent detach cannot be part of one. Nothing is done while another process is at it.
     """
     dropped = []
-    for series in SERIES:
-        oldest = series.begin(now - timedelta(days=getattr(settings, series.keep)))
-        for name, is_pending in _leaves(series):
-            if name < series.name(oldest) and not _has_due(name):
-                _drop(series, name, is_pending=is_pending)
-                dropped.append(name)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0]:
+            return []
+        try:
+            for series in SERIES:
+                oldest = series.begin(now - timedelta(days=getattr(settings, series.keep)))
+                for name, tie in _leaves(cursor, series):
+                    if name < series.name(oldest) and not _has_due(cursor, name):
+                        _drop(cursor, series, name, tie)
+                        dropped.append(name)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
     if dropped:
         logger.info("dropped partitions names=%s", ",".join(dropped))
     return dropped
 
 
-def _leaves(series: Series) -> list[tuple[str, bool]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT inhrelid::regclass::text, inhdetachpending FROM pg_inherits"
-            " WHERE inhparent = to_regclass(%s) ORDER BY 1",
-            [series.parent],
-        )
-        return cursor.fetchall()
+def _leaves(cursor: CursorWrapper, series: Series) -> list[tuple[str, str]]:
+    """(name, tie) by age; a tie is attached, pending (its detach was interrupted) or none (its drop was)."""
+    cursor.execute(
+        "SELECT relname, CASE WHEN inhrelid IS NULL THEN 'none' WHEN inhdetachpending THEN 'pending' ELSE 'attached' END"
+        " FROM pg_class LEFT JOIN pg_inherits ON inhrelid = oid"
+        " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname ~ %s ORDER BY 1",
+        [f"^{series.prefix}_[0-9]+$"],
+    )
+    return cursor.fetchall()
 
 
-def _has_due(name: str) -> bool:
-    with connection.cursor() as cursor:
-        query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE state = 'waiting')").format(sql.Identifier(name))
-        cursor.execute(query)
-        return bool(cursor.fetchone()[0])
+def _has_due(cursor: CursorWrapper, name: str) -> bool:
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE state = 'waiting')").format(sql.Identifier(name))
+    cursor.execute(query)
+    return bool(cursor.fetchone()[0])
 
 
-def _drop(series: Series, name: str, *, is_pending: bool) -> None:
-    # A detach that was interrupted stays half done until it is finalised.
-    how = sql.SQL("FINALIZE" if is_pending else "CONCURRENTLY")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
-                sql.Identifier(series.parent), sql.Identifier(name), how
-            )
-        )
-        cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+def _drop(cursor: CursorWrapper, series: Series, name: str, tie: str) -> None:
+    names = {"parent": sql.Identifier(series.parent), "name": sql.Identifier(name)}
+    if tie != "none":
+        how = sql.SQL("FINALIZE" if tie == "pending" else "CONCURRENTLY")
+        cursor.execute(sql.SQL("ALTER TABLE {parent} DETACH PARTITION {name} {how}").format(**names, how=how))
+    cursor.execute(sql.SQL("DROP TABLE {name}").format(**names))

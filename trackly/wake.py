@@ -41,6 +41,8 @@ class _Notifier:
                 link.execute(f"NOTIFY {CHANNEL}")
             except psycopg.Error as error:
                 logger.warning("notify failed error=%s", error)
+                if link is not None:
+                    link.close()
                 link = None
             time.sleep(PAUSE_S)
         if link is not None:

@@ -50,7 +50,8 @@ class Worker:
     chores: list[Chore]
     run_id: int = 0
     is_stopping: bool = False
-    died_before: bool = False
+    guarded_rounds: int = 0
+    """How many rounds are still to be done row by row: as many as a batch has rows, after a run that died."""
     _ear: psycopg.Connection | None = field(default=None)
 
     def stop(self, *_: object) -> None:
@@ -76,9 +77,10 @@ class Worker:
         if not self.run_id:
             self._begin(now)
         self._do_chores(now)
-        if self.died_before:
-            self.died_before = self.recover(now) > 0
-        if self.work(now) == 0 and not self.is_stopping:
+        if self.guarded_rounds:
+            # No batch before: it would take the row that kills, too.
+            self.guarded_rounds = self.guarded_rounds - 1 if self.recover(now) else 0
+        elif self.work(now) == 0 and not self.is_stopping:
             wake.wait(self._listen(), IDLE_S)
 
     def _begin(self, now: datetime) -> None:
@@ -86,13 +88,13 @@ class Worker:
         for run in WorkerRun.objects.filter(host=host, ended_at__isnull=True):
             if run.pid == os.getpid() or not _is_alive(run.pid):
                 WorkerRun.objects.filter(id=run.id).update(ended_at=now, ended_cleanly=False)
-                self.died_before = True
+                self.guarded_rounds = settings.WORKER_BATCH
         run = WorkerRun.objects.create(
             host=host, pid=os.getpid(), version=settings.VERSION, started_at=now, beat_at=now
         )
         self.run_id = run.id
         self.chores.append(Chore(name="heartbeat", every=BEAT, do=self._beat))
-        logger.info("worker started pid=%s after_unclean_exit=%s", os.getpid(), self.died_before)
+        logger.info("worker started pid=%s after_unclean_exit=%s", os.getpid(), self.guarded_rounds > 0)
 
     def _beat(self, now: datetime) -> None:
         WorkerRun.objects.filter(id=self.run_id).update(beat_at=now)
@@ -107,6 +109,9 @@ class Worker:
                     # Its turn comes again with the database.
                     chore.due_at = None
                     raise
+                except Exception:
+                    # One odd row in a sweep must not keep the inbox from being worked off.
+                    logger.exception("chore failed name=%s", chore.name)
 
     def _listen(self) -> psycopg.Connection:
         if self._ear is None:

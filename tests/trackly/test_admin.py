@@ -1,0 +1,240 @@
+"""Every admin page opens, with rows on it, and evidence cannot be edited."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from tests import factories
+from trackly.models import AuditEntry
+from webhooks.inbound.models import InboundRequest
+
+HOSTILE = "<script>alert(1)</script>"
+FACTORIES = {
+    factory._meta.model: factory
+    for factory in vars(factories).values()
+    if isinstance(factory, type) and hasattr(factory, "_meta") and factory._meta.model is not None
+}
+OURS = [
+    model
+    for model in admin.site._registry
+    if model._meta.app_label in {"trackly", "sendinglists", "webhooks", "postbacks"}
+]
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(factories.StaffFactory())
+    return client
+
+
+def make(model: Any) -> Any:
+    concrete = model._meta.concrete_model
+    if model._meta.proxy:
+        return factories.InboundRequestFactory(state="refused", refusal="bad_signature")
+    return FACTORIES[concrete]()
+
+
+def page(model: Any, name: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_the_list_and_a_row_of_every_table_open(staff: Client, model: Any) -> None:
+    row = make(model)
+    listed = staff.get(page(model, "changelist"))
+    assert listed.status_code == 200
+    assert page(model, "change", row.pk) in listed.text
+    assert staff.get(page(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_a_search_for_anything_answers(staff: Client, model: Any) -> None:
+    make(model)
+    for term in ("zzz", "\x00", "x" * 4000, "%27"):
+        assert staff.get(page(model, "changelist"), {"q": term}).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_a_longer_list_costs_no_more_queries(staff: Client, model: Any, django_assert_max_num_queries: Any) -> None:
+    for _ in range(5):
+        make(model)
+    staff.get(page(model, "changelist"))
+    with django_assert_max_num_queries(15):
+        staff.get(page(model, "changelist"))
+
+
+def test_every_table_of_ours_has_a_page() -> None:
+    from django.apps import apps
+
+    tables = {
+        m
+        for label in ("trackly", "sendinglists", "webhooks", "postbacks")
+        for m in apps.get_app_config(label).get_models()
+    }
+    assert tables <= set(OURS)
+
+
+@pytest.mark.django_db
+def test_evidence_is_read_only(staff: Client) -> None:
+    for model in ("inboundrequest", "deliveryevent", "reply", "parkedreport"):
+        assert staff.get(reverse(f"admin:webhooks_{model}_add")).status_code == 403
+    row = factories.InboundRequestFactory()
+    url = page(InboundRequest, "change", row.pk)
+    assert staff.post(url, {"state": "done"}).status_code == 403
+    assert staff.post(page(InboundRequest, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert InboundRequest.objects.get().state == "waiting"
+
+
+@pytest.mark.django_db
+def test_bytes_of_strangers_are_shown_as_text(staff: Client) -> None:
+    row = factories.InboundRequestFactory(
+        body=HOSTILE.encode(), query=HOSTILE.encode(), headers=HOSTILE.encode(), outcome=HOSTILE, ids=[HOSTILE]
+    )
+    conversion = factories.ConversionFactory(
+        query=HOSTILE.encode(), click_text=HOSTILE, detail=HOSTILE, event_name=HOSTILE
+    )
+    for url in (
+        page(InboundRequest, "change", row.pk),
+        page(InboundRequest, "changelist"),
+        page(type(conversion), "change", conversion.pk),
+        page(type(conversion), "changelist"),
+    ):
+        text = staff.get(url).text
+        assert HOSTILE not in text
+        assert "&lt;script&gt;" in text
+
+
+@pytest.mark.django_db
+def test_replaying_the_selected_requests_is_audited(staff: Client) -> None:
+    row = factories.InboundRequestFactory(state="failed", attempts=4, due_at=factories.now().replace(year=2020))
+    other = factories.InboundRequestFactory(state="failed", attempts=4)
+    url = reverse("admin:webhooks_failedwebhook_changelist")
+    answer = staff.post(url, {"action": "replay", "_selected_action": [str(row.uid)]}, follow=True)
+    assert "1 request(s) are due again" in answer.text
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("waiting", 0)
+    assert InboundRequest.objects.get(uid=other.uid).state == "failed"
+    assert AuditEntry.objects.filter(verb="replayed", target=f"request {row.uid}", user__is_staff=True).count() == 1
+
+
+@pytest.mark.django_db
+def test_replaying_all_of_a_filter_leaves_the_others(staff: Client) -> None:
+    for _ in range(3):
+        factories.InboundRequestFactory(state="failed", slug="twilio")
+    factories.InboundRequestFactory(state="failed", slug="infobip")
+    first = InboundRequest.objects.filter(slug="twilio").first()
+    assert first is not None
+    url = reverse("admin:webhooks_failedwebhook_changelist") + "?slug=twilio"
+    staff.post(url, {"action": "replay", "_selected_action": [str(first.uid)], "select_across": "1"})
+    assert InboundRequest.objects.filter(state="waiting").count() == 3
+    assert InboundRequest.objects.get(slug="infobip").state == "failed"
+    assert AuditEntry.objects.filter(verb="replayed").count() == 3
+
+
+@pytest.mark.django_db
+def test_discarding_demands_a_reason_and_keeps_it(staff: Client) -> None:
+    row = factories.InboundRequestFactory(state="failed")
+    url = reverse("admin:webhooks_failedwebhook_changelist")
+    chosen = {"action": "discard", "_selected_action": [str(row.uid)]}
+    assert 'name="reason"' in staff.post(url, chosen).text
+    row.refresh_from_db()
+    assert row.state == "failed"
+    staff.post(url, chosen | {"reason": "test traffic of the vendor"})
+    row.refresh_from_db()
+    assert (row.state, row.outcome) == ("discarded", "Discarded: test traffic of the vendor")
+    assert AuditEntry.objects.get(verb="discarded").detail == "test traffic of the vendor"
+
+
+@pytest.mark.django_db
+def test_staff_without_the_permission_may_look_but_not_replay(client: Client) -> None:
+    from django.contrib.auth.models import Permission
+
+    person = factories.UserFactory(is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_failedwebhook"))
+    client.force_login(person)
+    row = factories.InboundRequestFactory(state="failed")
+    url = reverse("admin:webhooks_failedwebhook_changelist")
+    assert client.get(url).status_code == 200
+    client.post(url, {"action": "replay", "_selected_action": [str(row.uid)]})
+    row.refresh_from_db()
+    assert row.state == "failed"
+
+
+@pytest.mark.django_db
+def test_credentials_are_entered_once_and_never_shown(staff: Client) -> None:
+    account = factories.AccountFactory()
+    add = reverse("admin:sendinglists_provideraccount_add")
+    answer = staff.post(
+        add,
+        {
+            "account": account.id,
+            "provider": "twilio",
+            "name": "Main",
+            "demands_authentication": "on",
+            "address_policy": "off",
+        },
+    )
+    assert answer.status_code == 302
+    fields = {"name": "Main", "demands_authentication": "on", "address_policy": "off"}
+    entered = {"setting_account_sid": "AC42", "setting_auth_token": "first-token"}
+    assert staff.post(answer["Location"], fields | entered).status_code == 302
+    row = account.provideraccount_set.get()
+    assert row.credentials == [{"values": {"account_sid": "AC42", "auth_token": "first-token"}, "until": None}]
+    assert row.vendor_account == "AC42"
+    shown = staff.get(answer["Location"]).text
+    assert "AC42" in shown
+    assert "first-token" not in shown
+    # An empty secret keeps the one stored.
+    staff.post(answer["Location"], fields | entered | {"setting_auth_token": ""})
+    row.refresh_from_db()
+    assert row.credentials[0]["values"]["auth_token"] == "first-token"
+    rotation = {"setting_auth_token": "second-token", "keep_old_until": "2999-01-01 00:00:00"}
+    staff.post(answer["Location"], fields | entered | rotation)
+    row.refresh_from_db()
+    assert [entry["values"]["auth_token"] for entry in row.credentials] == ["second-token", "first-token"]
+    assert AuditEntry.objects.filter(verb="changed", target=f"provider account {row.pk}").exists()
+
+
+@pytest.mark.django_db
+def test_a_new_connection_gets_a_url_that_works(staff: Client, client: Client) -> None:
+    account = factories.AccountFactory()
+    add = reverse("admin:postbacks_networkconnection_add")
+    values = {
+        "account": account.id, "network": "tune", "name": "TUNE", "status_words": "{}", "duplicate_rule": "ignore",
+        "duplicate_window": "00:10:00", "attribution_window": "90 00:00:00", "address_policy": "off",
+    }  # fmt: skip
+    assert staff.post(add, values).status_code == 302
+    connection = account.networkconnection_set.get()
+    shown = staff.get(reverse("admin:postbacks_networkconnection_change", args=[connection.pk])).text
+    found = re.search(r"/api/postbacks/tune/[a-z2-7]{26}", shown)
+    assert found is not None
+    answer = client.get(found.group() + "?click_id=abc&payout=1")
+    assert answer.text.startswith("Stored: click abc")
+    assert InboundRequest.objects.get().party_id == connection.id
+
+
+@pytest.mark.django_db
+def test_accepting_a_held_hit_lets_it_count_once(staff: Client) -> None:
+    click = factories.ClickFactory()
+    click.offer.ceiling = 10
+    click.offer.save()
+    client = Client()
+    client.get(f"/api/postbacks/tune?click_id={click.click_id}&payout=42")
+    from trackly.management.commands import work
+
+    work.work(factories.now())
+    hit = click.conversion_set.get()
+    assert (hit.verdict, hit.kind) == ("held", "")
+    url = reverse("admin:postbacks_conversion_changelist")
+    for _ in range(2):
+        staff.post(url, {"action": "accept", "_selected_action": [hit.pk]})
+    hit.refresh_from_db()
+    assert (hit.verdict, hit.kind, hit.payout) == ("recorded", "conversion", 42)
+    assert AuditEntry.objects.filter(verb="accepted", target=f"conversion {hit.pk}").exists()
