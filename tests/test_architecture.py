@@ -138,7 +138,7 @@ def test_nothing_else_names_a_vendor(path: Path) -> None:
 def test_every_environment_variable_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     code = "".join(path.read_text() for path in SOURCES)
-    names = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', code)) | set(re.findall(r'environ\.get\("([A-Z_]+)"', code))
+    names = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', code)) | set(re.findall(r'os\.environ\.get\("([A-Z_]+)"', code))
     missing = {name for name in names - {"DJANGO_SETTINGS_MODULE"} if f"`{name}`" not in readme}
     assert not missing
 

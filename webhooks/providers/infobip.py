@@ -153,6 +153,10 @@ class Infobip(Provider):
         event = text_of(item["event"]).upper()
         content = fields_of(item.get("content"))
         message = fields_of(content.get("outboundMessageReference"))
+        channel = text_of(content.get("channel")).upper()
+        # Leaving by any channel is heard; coming back on another one says nothing about SMS.
+        if event == "UNBLOCK" and channel not in {"", "SMS"}:
+            raise BadPayload(f"UNBLOCK of the channel {channel}, not of SMS")
         return _inbound(
             item,
             sender=text_of(content.get("destination")),

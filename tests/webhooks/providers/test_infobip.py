@@ -268,6 +268,14 @@ def test_unblock_opts_in_again() -> None:
     assert (found.decision, found.text, found.is_message) == (Decision.OPT_IN, "UNBLOCK", False)
 
 
+def test_unblocking_another_channel_opts_nobody_in_to_sms() -> None:
+    content = {"destination": "14155550101", "sender": "18005550142", "channel": "WHATSAPP"}
+    events = [{"event": word, "messageId": "e", "receivedAt": "x", "content": content} for word in ("UNBLOCK", "BLOCK")]
+    unblocked, blocked = parse({"results": events})
+    assert isinstance(unblocked, Unreadable)
+    assert blocked.decision == Decision.OPT_OUT
+
+
 def test_a_reply_without_an_id_has_a_key_that_a_retry_repeats() -> None:
     stop = {"from": "14155550101", "to": "18005550142", "text": "STOP", "receivedAt": "2026-11-23T09:20:00Z"}
     [first], [again], [other] = (parse({"results": [item]}) for item in (stop, stop, stop | {"text": "Stop"}))
