@@ -81,9 +81,16 @@ class UnroutedFilter(admin.SimpleListFilter):
 @admin.register(Conversion)
 class ConversionAdmin(ReadOnlyAdmin):
     list_display = [
-        "received_at", "account", "network", "connection", "verdict", "kind", "status", "payout", "currency",
-        "is_verified", "is_late", "is_test", "click_text", "transaction_id", "event", "fix",
-    ]  # fmt: skip
+        "received_at",
+        "account",
+        "connection",
+        "verdict",
+        "money",
+        "status",
+        "is_verified",
+        "click_text",
+        "transaction_id",
+    ]
     list_select_related = ["account", "connection"]
     list_filter = [UnroutedFilter, "verdict", "network", "status", "is_verified", "is_late", "is_test"]
     search_fields = ["=click_ref", "=transaction_id"]
@@ -94,6 +101,10 @@ class ConversionAdmin(ReadOnlyAdmin):
 
     def has_accept_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("postbacks.change_conversion")
+
+    @admin.display(description="Payout")
+    def money(self, row: Conversion) -> str:
+        return f"{row.payout.normalize():f} {row.currency}" if row.payout is not None else ""
 
     @admin.display(description="As it came")
     def shown_query(self, row: Conversion) -> SafeString:

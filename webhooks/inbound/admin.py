@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from trackly.admin import ReadOnlyAdmin, pretty
 from webhooks.inbound import replaying
 from webhooks.inbound.models import (
+    FAILED,
     DeliveryEvent,
     FailedWebhook,
     InboundRequest,
@@ -74,7 +75,7 @@ class InboundRequestAdmin(ReadOnlyAdmin):
     ordering = ["-received_at", "-uid"]
     actions = [replay, discard]
     fields = [
-        "received_at", "account", "source", "slug", "party_id", "proof", "state", "cause", "attempts", "next_try",
+        "received_at", "account", "source", "slug", "party_id", "proof", "state", "refusal", "cause", "attempts", "next_try",
         "processed_at", "version", "error", "ids", "peer", "is_secure", "method", "shown_path", "shown_query",
         "shown_headers", "shown_body", "answer_status", "shown_answer", "uid",
     ]  # fmt: skip
@@ -97,8 +98,8 @@ class InboundRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Cause, or what came of it")
     def cause(self, row: InboundRequest) -> str:
-        words = row.get_refusal_display() if row.refusal else ""
-        return ": ".join(part for part in (words, row.outcome or _last_line(row.last_error)) if part)
+        error = _last_line(row.last_error) if row.state in (State.WAITING, State.FAILED) else ""
+        return error or row.outcome or (row.get_refusal_display() if row.refusal else "")
 
     @admin.display(description="Next try")
     def next_try(self, row: InboundRequest) -> Any:
@@ -135,11 +136,10 @@ def _last_line(text: str) -> str:
 
 @admin.register(FailedWebhook)
 class FailedWebhookAdmin(InboundRequestAdmin):
-    """Refused, unreadable, failed, or waiting for another try."""
+    """Refused, not readable, failed, or waiting for another try."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FailedWebhook]:
-        failed = Q(state__in=[State.FAILED, State.REFUSED]) | Q(refusal="unreadable")
-        return super().get_queryset(request).filter(failed | Q(state=State.WAITING, attempts__gt=0))
+        return super().get_queryset(request).filter(FAILED)
 
 
 @admin.register(RefusalTally)

@@ -53,6 +53,10 @@ class Proof(models.TextChoices):
     WAIVED = "waived", "The owner demands no proof"
 
 
+# The log of failures. Done and yet refused: a postback judged and not counted, or a batch with items that made no sense.
+FAILED = Q(state__in=["failed", "refused"]) | Q(state="done") & ~Q(refusal="") | Q(state="waiting", attempts__gt=0)
+
+
 class InboundRequestQuerySet(models.QuerySet["InboundRequest"]):
     def by_uid(self, uid: UUID) -> "InboundRequestQuerySet":
         """The row of this uid, found in its one partition: a uid carries its receive time."""
