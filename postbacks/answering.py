@@ -4,7 +4,7 @@ from django.conf import settings
 
 from postbacks import directory, networks
 from postbacks.networks.base import Network
-from postbacks.receiving import read, receive
+from postbacks.receiving import read, receive, refusal
 from trackly.raw import RawRequest
 from webhooks.inbound.inbox import Receipt, restore
 from webhooks.inbound.models import InboundRequest, State
@@ -17,7 +17,8 @@ def judge(request: RawRequest, route: Route, network: Network) -> Receipt:
     """The receipt of a postback, not yet stored."""
     reading = read(request, network)
     found = directory.find(route)
-    if found.party is None or (route.account and found.account_id is None):
+    # Nothing is refused by what is only remembered: a token may have been made, an address added, a moment ago.
+    if found.party is None or refusal(request, route, found, https_required=False)[0]:
         found = directory.find_again(route, reading.click_ids)
     return receive(request, route, network, reading, found, https_required=settings.HTTPS_REQUIRED)
 

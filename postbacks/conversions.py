@@ -44,8 +44,12 @@ def record(rows: list[InboundRequest], now: datetime) -> None:
         if row.refusal and not row.proof and not verify_again(row):
             row.state = State.REFUSED
     rows = [row for row in rows if row.state != State.REFUSED]
-    hits = _gather(rows)
-    settle([hit for hit in hits if not hit.kind], now)
+    hits = _read(rows)
+    clicks = _lock_clicks({hit.click_ref for hit in hits})
+    stored = {(hit.request_uid, hit.item): hit for hit in _lock_stored(request_uid__in=[row.uid for row in rows])}
+    books = _Books(stored.values())
+    hits = [_renewed(stored.get((hit.request_uid, hit.item)), hit) for hit in hits]
+    settle([hit for hit in hits if not hit.kind], clicks, books, now)
     verdicts: dict[UUID, Counter[str]] = defaultdict(Counter)
     for hit in hits:
         verdicts[hit.request_uid][Verdict(hit.verdict).label.lower()] += 1
@@ -53,56 +57,46 @@ def record(rows: list[InboundRequest], now: datetime) -> None:
         row.outcome = ", ".join(f"{n} {what}" for what, n in verdicts[row.uid].items())
 
 
-def _gather(rows: list[InboundRequest]) -> list[Conversion]:
-    """The hits in these requests: new ones, or those a request made when it was worked off before."""
+def _read(rows: list[InboundRequest]) -> list[Conversion]:
+    """The hits in these requests, as if they came for the first time."""
     connections = NetworkConnection.objects.in_bulk({row.party_id for row in rows if row.party_id})
     accounts = Account.objects.in_bulk({row.account_id for row in rows if row.account_id})
-    related = Conversion.objects.select_related("account", "bound_account", "connection", "click")
-    stored = {(hit.request_uid, hit.item): hit for hit in related.filter(request_uid__in=[row.uid for row in rows])}
-    hits = []
-    for row in rows:
-        for hit in _hits(row, connections, accounts):
-            known = stored.get((hit.request_uid, hit.item))
-            hits.append(_renewed(known, hit) if known else hit)
-    return hits
+    return [hit for row in rows for hit in _hits(row, connections, accounts)]
 
 
-def settle(hits: list[Conversion], now: datetime) -> None:
-    """Lock the clicks in the order of their ids, judge the hits in the order they came, write what changed."""
-    cases = _Cases(hits)
-    everything = [*cases.earlier, *hits]
-    before = {id(hit): _contribution(hit) for hit in everything if hit.pk}
-    known = {id(hit): _judged(hit) for hit in everything if hit.pk}
+def settle(hits: list[Conversion], clicks: dict[str, Click], books: "_Books", now: datetime) -> None:
+    """Judge the hits in the order they came, next to every other hit of these locked clicks, and write what changed."""
+    cases = _Cases(hits, clicks)
+    books.open(cases.earlier)
+    books.open(hit for hit in hits if not hit.pk)
     for hit in sorted(hits, key=lambda hit: (hit.received_at, hit.request_uid, hit.item)):
         case = cases.of(hit)
         judge(hit, case)
         hit.judged_at = now
         if case.click is not None:
             case.earlier.append(hit)
-    _save(everything, known)
-    totals = Totals()
-    for hit in everything:
-        _add(totals, before.get(id(hit), {}), -1)
-        _add(totals, _contribution(hit), 1)
-    totals.write()
+    books.close()
 
 
-def rejudge(queryset: QuerySet[Conversion], now: datetime) -> int:
+def rejudge(queryset: QuerySet[Conversion], now: datetime, *, is_accepted: bool = False) -> int:
     """Judge stored hits again with today's clicks, words and rules; how many. A hit that counts is left alone."""
     with transaction.atomic():
-        related = queryset.select_related("account", "bound_account", "connection", "click")
-        hits = list(related.filter(kind="").order_by("id")[:SWEEP_LIMIT])
-        settle(hits, now)
+        found = queryset.filter(kind="").order_by("id").values_list("id", "click_ref")[:SWEEP_LIMIT]
+        refs = dict(found)
+        clicks = _lock_clicks(set(refs.values()))
+        # Asked again under the lock: another worker may have judged them since.
+        again = queryset.filter(id__in=refs).values("id")
+        hits = list(_lock_stored(kind="", id__in=again))
+        books = _Books(hits)
+        for hit in hits:
+            hit.is_accepted |= is_accepted
+        settle(hits, clicks, books, now)
     return len(hits)
 
 
 def accept(queryset: QuerySet[Conversion], now: datetime) -> int:
     """Let held and refused hits count as if they had come with the token; how many were judged again."""
-    taken = queryset.filter(kind="", verdict__in=[Verdict.HELD, *_REFUSALS])
-    ids = list(taken.values_list("id", flat=True)[:SWEEP_LIMIT])
-    with transaction.atomic():
-        Conversion.objects.filter(id__in=ids).update(is_accepted=True)
-        return rejudge(Conversion.objects.filter(id__in=ids), now)
+    return rejudge(queryset.filter(verdict__in=[Verdict.HELD, *_REFUSALS]), now, is_accepted=True)
 
 
 def sweep_unknown(now: datetime, *, since: datetime) -> int:
@@ -121,22 +115,31 @@ def sweep_unmapped(now: datetime) -> int:
 _REFUSALS = [Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP]
 
 
-class _Cases:
-    """What each hit is judged by, fetched for the whole batch in four statements, the clicks locked first."""
+def _lock_clicks(refs: set[str]) -> dict[str, Click]:
+    """The known ones among these click ids, locked in the order of their ids until the transaction ends."""
+    clicks = Click.objects.select_related("account", "offer__connection", "message", "sending_list", "link")
+    locked = clicks.filter(click_id__in=refs).order_by("id").select_for_update(of=("self",), no_key=True)
+    return {click.click_id: click for click in locked}
 
-    def __init__(self, hits: list[Conversion]) -> None:
-        refs = {hit.click_ref for hit in hits if hit.click_ref}
-        clicks = Click.objects.select_related("account", "offer__connection", "message", "sending_list", "link")
-        locked = clicks.filter(click_id__in=refs).order_by("id").select_for_update(of=("self",), no_key=True)
-        self.clicks = {click.click_id: click for click in locked} if refs else {}
-        ids = [click.id for click in self.clicks.values()]
+
+def _lock_stored(**lookup: object) -> QuerySet[Conversion]:
+    """Stored hits as they are now, locked: after the clicks, so that everybody locks in one order."""
+    related = Conversion.objects.select_related("account", "bound_account", "connection", "click")
+    return related.filter(**lookup).order_by("id").select_for_update(of=("self",), no_key=True)
+
+
+class _Cases:
+    """What each hit is judged by, fetched for the whole batch in two statements."""
+
+    def __init__(self, hits: list[Conversion], clicks: dict[str, Click]) -> None:
+        self.clicks = clicks
+        ids = [click.id for click in clicks.values()]
         judged = [hit.pk for hit in hits if hit.pk]
-        self.earlier = _linked(Conversion.objects.filter(click_id__in=ids).exclude(id__in=judged), self.clicks)
+        self.earlier = _linked(Conversion.objects.filter(click_id__in=ids).exclude(id__in=judged), clicks)
         accounts = {click.account_id for click in self.clicks.values()}
         self.connections: dict[tuple[int, str], list[NetworkConnection]] = defaultdict(list)
         for connection in NetworkConnection.objects.filter(account_id__in=accounts).order_by("id"):
             self.connections[connection.account_id, connection.network].append(connection)
-        self._cases: dict[tuple[str, str, int | None], Case] = {}
         self._earlier: dict[int | None, list[Conversion]] = defaultdict(list)
         for hit in self.earlier:
             self._earlier[hit.click_id].append(hit)
@@ -222,30 +225,53 @@ def _reported(item: Reported) -> dict[str, object]:
     }
 
 
-def _renewed(known: Conversion, hit: Conversion) -> Conversion:
+def _renewed(known: Conversion | None, hit: Conversion) -> Conversion:
     """The stored hit, unless it counts, with today's reading of its request: credentials may have been mended since."""
-    if known.kind:
-        return known
-    for name in ("connection", "bound_account", "refusal", "is_verified", "verdict", "detail"):
-        setattr(known, name, getattr(hit, name))
+    if known is None:
+        return hit
+    if not known.kind:
+        for name in ("connection", "bound_account", "refusal", "is_verified", "verdict", "detail"):
+            setattr(known, name, getattr(hit, name))
     return known
+
+
+class _Books:
+    """How rows stood before they were judged, and by that: what to write, and what to add to the hourly totals."""
+
+    def __init__(self, rows: Iterable[Conversion]) -> None:
+        self._rows: list[Conversion] = []
+        self._before: dict[int, tuple[tuple[object, ...], Contribution]] = {}
+        # A stored hit that counts is judged no more; among the earlier ones it may still be changed by others.
+        self.open(row for row in rows if not row.kind)
+
+    def open(self, rows: Iterable[Conversion]) -> None:
+        for row in rows:
+            self._rows.append(row)
+            if row.pk:
+                self._before[id(row)] = (_judged(row), _contribution(row))
+
+    def close(self) -> None:
+        changed = [row for row in self._rows if id(row) in self._before and _judged(row) != self._before[id(row)][0]]
+        _insert([row for row in self._rows if id(row) not in self._before])
+        Conversion.objects.bulk_update(changed, _JUDGED)
+        totals = Totals()
+        for row in self._rows:
+            _, before = self._before.get(id(row), ((), {}))
+            _add(totals, before, -1)
+            _add(totals, _contribution(row), 1)
+        totals.write()
 
 
 def _judged(hit: Conversion) -> tuple[object, ...]:
     return tuple(getattr(hit, f"{name}_id", None) or getattr(hit, name) for name in _JUDGED)
 
 
-def _save(hits: list[Conversion], known: dict[int, tuple[object, ...]]) -> None:
-    fresh = [hit for hit in hits if not hit.pk]
+def _insert(fresh: list[Conversion]) -> None:
     # A hit may refer to an original of its own batch, which has no id before it is inserted.
     while fresh:
         ready = [hit for hit in fresh if hit.original is None or hit.original.pk]
         fresh = [hit for hit in fresh if hit.original is not None and not hit.original.pk]
-        for hit in ready:
-            hit.original = hit.original
         Conversion.objects.bulk_create(ready)
-    changed = [hit for hit in hits if id(hit) in known and _judged(hit) != known[id(hit)]]
-    Conversion.objects.bulk_update(changed, _JUDGED)
 
 
 Contribution = dict[Key, tuple[int, Decimal]]

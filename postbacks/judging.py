@@ -2,10 +2,13 @@
 
 The caller holds the lock on the click and passes every earlier hit; so no two judgements of one click overlap, and a hit that
 comes again finds its first coming. Amounts are compared as money (number and currency), never as text.
+
+What came with the token (or was accepted) is weighed against its like alone: verified money is the same whatever anybody sends
+without the token. Hits may be judged late (replayed, accepted, mapped, by a slower worker): an older word undoes no newer one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,8 +22,11 @@ Kind = Conversion.Kind
 
 DEFAULT_ATTRIBUTION_WINDOW = timedelta(days=90)
 DEFAULT_DUPLICATE_WINDOW = timedelta(minutes=10)
+# What an adjustment takes back; a rejected conversion stays rejected.
+_STANDING = frozenset({ConversionStatus.APPROVED, ConversionStatus.PENDING})
 # Hits that were weighed against a counted one; a held or unmapped hit was not, and may be repeated in earnest.
 _WEIGHED = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL, Verdict.DUPLICATE, Verdict.DUPLICATE_DIFFERS})
+_CHANGES = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +54,7 @@ def judge(hit: Conversion, case: Case) -> None:
         assert hit.payout is not None
         verdict, detail = _adjust(hit, case) if hit.payout < 0 else _count(hit, case)
     hit.verdict, hit.detail = verdict, detail[:300]
-    if verdict == Verdict.RECORDED:
+    if verdict in _WEIGHED and _is_trusted(hit):
         _revive(hit, case)
 
 
@@ -62,23 +68,25 @@ def _clear(hit: Conversion) -> None:
 
 def _before_money(hit: Conversion, case: Case) -> Judgement:
     """Verdicts that need no look at the amount."""
-    if case.click is not None:
-        hit.click, hit.is_test = case.click, case.click.is_test
-        hit.offer, hit.message, hit.sending_list = case.click.offer, case.click.message, case.click.sending_list
     hit.account = hit.bound_account or case.account
-    if hit.verdict in BY_REQUEST:
+    # Kept for the URL's account: nothing of another account's click may show in it.
+    click = case.click if hit.account == case.account else None
+    hit.click, hit.offer = click, click.offer if click else None
+    hit.message, hit.sending_list = (click.message, click.sending_list) if click else (None, None)
+    hit.is_test = hit.verdict == Verdict.TEST or (click is not None and click.is_test)
+    if _is_ruled_out(hit):
         return Verdict(hit.verdict), hit.detail
-    if case.click is None:
-        return Verdict.UNKNOWN_CLICK, ""
-    if hit.bound_account is not None and hit.bound_account != case.account:
-        # Kept for the URL's account; nothing of the other account's click may show in it.
-        hit.click = hit.offer = hit.message = hit.sending_list = None
-        hit.is_test = False
-        return Verdict.WRONG_ACCOUNT, ""
+    if click is None:
+        return (Verdict.UNKNOWN_CLICK if case.click is None else Verdict.WRONG_ACCOUNT), ""
     hit.connection = case.connection
     if hit.refusal and not hit.is_accepted:
         return Verdict(hit.refusal), ""
     return (Verdict.TEST, "The click is a test.") if hit.is_test else (None, "")
+
+
+def _is_ruled_out(hit: Conversion) -> bool:
+    """True when the request alone decided. A readable amount was over a ceiling, which may have been raised since."""
+    return hit.verdict in BY_REQUEST and not (hit.verdict == Verdict.BAD_PAYOUT and hit.reported_payout is not None)
 
 
 def _money(hit: Conversion, case: Case) -> Judgement:
@@ -110,7 +118,7 @@ def status_of(hit: Conversion, case: Case) -> ConversionStatus | None:
         return ConversionStatus.APPROVED
     own = case.connection.status_words if case.connection else {}
     word = own.get(hit.status_word)
-    return ConversionStatus(word) if word else case.statuses.get(hit.status_word)
+    return ConversionStatus(word) if word in ConversionStatus.values else case.statuses.get(hit.status_word)
 
 
 def _attribution_window(case: Case) -> timedelta:
@@ -126,42 +134,47 @@ def _is_trusted(hit: Conversion) -> bool:
 
 def _count(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """A positive or zero amount: new, or weighed against what stands."""
-    rows = [row for row in _peers(hit, case) if row.kind in (Kind.CONVERSION, Kind.UPSELL)]
-    target = _target(hit, rows, case)
+    target = _target(hit, _counted(_peers(hit, case)), case)
     if target is None:
         return _record(hit, case)
     hit.original = target
-    if not _is_trusted(hit):
-        return _weigh_unverified(hit, target)
-    if not _is_trusted(target):
-        return _take_over(hit, target)
-    return _weigh(hit, target, case)
+    return _weigh(hit, target, case) if _is_trusted(hit) else _weigh_unverified(hit, target)
 
 
 def _target(hit: Conversion, rows: list[Conversion], case: Case) -> Conversion | None:
     """The counted conversion this hit speaks of; None when it is a new one."""
-    if hit.transaction_id:
-        same = [row for row in rows if row.transaction_id == hit.transaction_id]
-        if same:
-            return same[0]
-        # The same sale reported without its transaction id moments before (or after) is the same sale.
-        nameless = [row for row in rows if not row.transaction_id and _is_near(hit, row, case) and _agrees(hit, row)]
-        return nameless[0] if nameless else None
     agreeing = [row for row in rows if _agrees(hit, row)]
-    near = [row for row in agreeing if _is_near(hit, row, case)]
-    return next(iter(near or agreeing or rows), None)
+    if hit.transaction_id:
+        same = [row for row in (*agreeing, *rows) if row.transaction_id == hit.transaction_id]
+        # The same sale reported without its transaction id moments before (or after) is the same sale.
+        nameless = [row for row in _near(hit, agreeing, case) if not row.transaction_id]
+        return next(iter(same or nameless), None)
+    return next(iter(_near(hit, agreeing, case) or agreeing or rows), None)
 
 
 def _record(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     assert hit.payout is not None
-    if not _is_trusted(hit):
-        ceiling = hit.offer.ceiling if hit.offer and hit.offer.ceiling is not None else None
-        if hit.payout <= 0:
-            return Verdict.HELD, "Without the token only a positive amount counts by itself."
-        if ceiling is not None and hit.payout > ceiling:
-            return Verdict.HELD, f"Without the token at most {ceiling.normalize():f} counts by itself on this offer."
+    if _is_trusted(hit):
+        return _record_trusted(hit, case)
+    ceiling = hit.offer.ceiling if hit.offer and hit.offer.ceiling is not None else None
+    if hit.payout <= 0:
+        return Verdict.HELD, "Without the token only a positive amount counts by itself."
+    if ceiling is not None and hit.payout > ceiling:
+        return Verdict.HELD, f"Without the token at most {ceiling.normalize():f} counts by itself on this offer."
     _enter(hit, Kind.CONVERSION, case)
     return Verdict.RECORDED, ""
+
+
+def _record_trusted(hit: Conversion, case: Case) -> tuple[Verdict, str]:
+    """A new one; what somebody said of it without the token counts no more."""
+    _enter(hit, Kind.CONVERSION, case)
+    unverified = [row for row in _counted(_of_one_event(hit, case)) if not _is_trusted(row)]
+    claim = _target(hit, unverified, case)
+    if claim is None:
+        return Verdict.RECORDED, ""
+    claim.kind, claim.ordinal, claim.key, claim.original = Kind.NONE, 0, None, hit
+    claim.verdict, claim.detail = Verdict.DUPLICATE, "The same came with the token since, and that counts."
+    return Verdict.RECORDED, "It takes the place of an unverified hit."
 
 
 def _weigh_unverified(hit: Conversion, target: Conversion) -> tuple[Verdict, str]:
@@ -175,53 +188,52 @@ def _weigh_unverified(hit: Conversion, target: Conversion) -> tuple[Verdict, str
     return Verdict.HELD, "Without the token it may not change or add to a conversion that already counts."
 
 
-def _take_over(hit: Conversion, target: Conversion) -> tuple[Verdict, str]:
-    """The token's word replaces what somebody said without it."""
-    is_same = _agrees(hit, target) and hit.status == target.status
-    if hit.reported_payout is not None:
-        target.payout, target.currency = hit.payout, hit.currency
-    target.status, target.is_verified = hit.status, True
-    _attach(hit, target)
-    return (Verdict.DUPLICATE, "It confirms an unverified hit.") if is_same else (Verdict.UPDATED, "")
-
-
 def _weigh(hit: Conversion, target: Conversion, case: Case) -> tuple[Verdict, str]:
     """Two words of the network about one conversion."""
     if _was_heard(hit, case):
-        return Verdict.DUPLICATE, ""
-    if hit.transaction_id and not target.transaction_id:
-        _attach(hit, target)
-    moves = _moves_status(hit, target)
-    if _agrees(hit, target):
-        if moves:
-            target.status = hit.status
-            return Verdict.UPDATED, ""
-        return _repeat(hit, target, case)
-    return _differ(hit, target, case, moves=moves)
+        return _repeat(hit, case)
+    _attach(hit, target)
+    is_outdated = _is_outdated(hit, target, case)
+    moves = not is_outdated and _moves_status(hit, target)
+    if not _agrees(hit, target):
+        return _differ(hit, target, case, moves=moves, is_outdated=is_outdated)
+    if moves:
+        target.status = hit.status
+        return Verdict.UPDATED, ""
+    return _repeat(hit, case)
 
 
 def _moves_status(hit: Conversion, target: Conversion) -> bool:
-    # Reversed by an adjustment: only another adjustment or a word for it speaks to that, not a late 'approved'.
-    if target.status == ConversionStatus.REVERSED and hit.status == ConversionStatus.APPROVED:
+    # Once taken back, only another adjustment or a word for it speaks to that, not a late 'approved'.
+    if target.status == ConversionStatus.REVERSED and hit.status in _STANDING:
         return False
     return hit.status != target.status
 
 
-def _repeat(hit: Conversion, target: Conversion, case: Case) -> tuple[Verdict, str]:
+def _is_outdated(hit: Conversion, target: Conversion, case: Case) -> bool:
+    """True when a later word of the network has already had its effect on the target."""
+    words = [row for row in _peers(hit, case) if row.verdict in _CHANGES and target in (row, row.original)]
+    return any(row.received_at > hit.received_at for row in words)
+
+
+def _repeat(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """The same amount again. Without a transaction id, later than the window, it may be a further sale."""
     adds = _rule(case) == Rule.ADD and not hit.transaction_id and hit.reported_payout is not None
-    if adds and not _is_near_any(hit, case):
+    if adds and hit.status in _STANDING and not _is_near_any(hit, case):
         return _upsell(hit, case)
     return Verdict.DUPLICATE, ""
 
 
-def _differ(hit: Conversion, target: Conversion, case: Case, *, moves: bool) -> tuple[Verdict, str]:
+def _differ(hit: Conversion, target: Conversion, case: Case, *, moves: bool, is_outdated: bool) -> tuple[Verdict, str]:
     """Another amount: the connection's rule decides; a new status word is heard under every rule."""
     rule = _rule(case)
     if rule == Rule.ADD and not moves:
         return _upsell(hit, case)
+    if rule == Rule.UPDATE and is_outdated:
+        return Verdict.DUPLICATE, "A later amount stands already."
     if rule == Rule.UPDATE:
-        target.payout, target.currency, target.status = hit.payout, hit.currency, hit.status
+        target.payout, target.currency = hit.payout, hit.currency
+        _restate(target, hit.status, _peers(hit, case))
         return Verdict.UPDATED, ""
     if moves:
         target.status = hit.status
@@ -236,62 +248,88 @@ def _upsell(hit: Conversion, case: Case) -> tuple[Verdict, str]:
 
 def _adjust(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """A negative amount: a row of its own beside the conversion it corrects; its identity includes the amount."""
-    assert hit.payout is not None
     if not _is_trusted(hit):
         return Verdict.HELD, "Without the token nothing is taken back."
     peers = _peers(hit, case)
-    original = _original(hit, [row for row in peers if row.kind in (Kind.CONVERSION, Kind.UPSELL)])
+    original = _original(hit, _counted(peers))
     if original is None:
         return Verdict.NEGATIVE_PAYOUT, ""
     hit.original = original
-    made = [row for row in peers if row.kind == Kind.ADJUSTMENT and row.original == original]
-    if any((row.payout, row.currency) == (hit.payout, hit.currency) for row in made):
+    if any(_is_same_adjustment(hit, row) for row in peers if row.kind == Kind.ADJUSTMENT):
         return Verdict.DUPLICATE, ""
     _enter(hit, Kind.ADJUSTMENT, case, amount=hit.payout)
-    assert original.payout is not None
-    net = original.payout + hit.payout + sum((row.payout or Decimal(0) for row in made), Decimal(0))
-    if net <= 0:
-        original.status = ConversionStatus.REVERSED
+    _restate(original, original.status, [*peers, hit])
     return Verdict.ADJUSTED, ""
 
 
 def _original(hit: Conversion, rows: list[Conversion]) -> Conversion | None:
+    """What a negative amount takes from: by transaction id, then the one it takes back wholly."""
+    assert hit.payout is not None
+    whole = [row for row in rows if (row.payout, row.currency) == (-hit.payout, hit.currency)]
     if not hit.transaction_id:
-        return rows[-1] if rows else None
-    named = [row for row in rows if row.transaction_id == hit.transaction_id]
-    nameless = [row for row in rows if not row.transaction_id]
-    return next(iter(named), None) or (nameless[0] if len(nameless) == 1 and len(rows) == 1 else None)
+        return next(iter([*whole, *reversed(rows)]), None)
+    named = [row for row in (*whole, *rows) if row.transaction_id == hit.transaction_id]
+    alone = rows if len(rows) == 1 and not rows[0].transaction_id else []
+    return next(iter(named or alone), None)
+
+
+def _is_same_adjustment(hit: Conversion, row: Conversion) -> bool:
+    # What a retry would be credited to may have changed since: another sale came, or got this transaction id.
+    is_same = hit.transaction_id in ("", row.transaction_id) or row.original == hit.original
+    return is_same and (row.payout, row.currency) == (hit.payout, hit.currency)
+
+
+def _restate(target: Conversion, status: str, peers: list[Conversion]) -> None:
+    """Give it this status, or 'reversed' where its adjustments leave nothing of it. Other currencies take part in no sum."""
+    amounts = [
+        row.payout or Decimal(0)
+        for row in peers
+        if row.kind == Kind.ADJUSTMENT and row.original == target and row.currency == target.currency
+    ]
+    is_taken_back = bool(amounts) and (target.payout or Decimal(0)) + sum(amounts) <= 0
+    target.status = ConversionStatus.REVERSED if is_taken_back and status in _STANDING else status
 
 
 def _revive(hit: Conversion, case: Case) -> None:
-    """Adjustments that came before what they adjust."""
-    for row in list(case.earlier):
-        if row.verdict == Verdict.NEGATIVE_PAYOUT and row is not hit and row.event == hit.event:
-            case.earlier.append(hit)
-            judge(row, case)
-            case.earlier.remove(hit)
+    """Adjustments that came before what they adjust, or before its transaction id was known."""
+    waiting = [row for row in _of_one_event(hit, case) if row.verdict == Verdict.NEGATIVE_PAYOUT]
+    for row in waiting:
+        judge(row, replace(case, connection=row.connection or case.connection, earlier=[*case.earlier, hit]))
 
 
-def _peers(hit: Conversion, case: Case) -> list[Conversion]:
+def _of_one_event(hit: Conversion, case: Case) -> list[Conversion]:
     """Earlier hits about the same event from the same network."""
     return [row for row in case.earlier if row.event == hit.event and row.network == hit.network and row is not hit]
 
 
+def _peers(hit: Conversion, case: Case) -> list[Conversion]:
+    """Those of them that it is weighed against."""
+    rows = _of_one_event(hit, case)
+    return [row for row in rows if _is_trusted(row)] if _is_trusted(hit) else rows
+
+
+def _counted(rows: list[Conversion]) -> list[Conversion]:
+    return [row for row in rows if row.kind in (Kind.CONVERSION, Kind.UPSELL)]
+
+
 def _was_heard(hit: Conversion, case: Case) -> bool:
-    """True when exactly this was said before. Without a transaction id and adding, only within the window."""
-    same = [
-        row
-        for row in _peers(hit, case)
-        if row.verdict in _WEIGHED
+    """True when exactly this was said before."""
+    peers = _peers(hit, case)
+    return any(
+        row.verdict in _WEIGHED
         # The first hit may have been given a transaction id since, so a nameless one is compared with all.
         and hit.transaction_id in ("", row.transaction_id)
         and row.status_word == hit.status_word
         and row.reported_payout == hit.reported_payout
-        and row.currency == hit.currency
-    ]
-    if _rule(case) == Rule.ADD and not hit.transaction_id:
-        same = [row for row in same if _is_near(hit, row, case)]
-    return bool(same)
+        and (row.currency == hit.currency or _has_others_currency(row, peers))
+        for row in peers
+    )
+
+
+def _has_others_currency(row: Conversion, peers: list[Conversion]) -> bool:
+    """True when an update may have given it its currency; what it said itself is then not known any more."""
+    updates = [peer for peer in peers if peer.verdict == Verdict.UPDATED and peer.original == row]
+    return any(peer.currency == row.currency for peer in updates)
 
 
 def _agrees(hit: Conversion, row: Conversion) -> bool:
@@ -299,15 +337,22 @@ def _agrees(hit: Conversion, row: Conversion) -> bool:
     return hit.reported_payout is None or (hit.payout, hit.currency) == (row.payout, row.currency)
 
 
-def _is_near(hit: Conversion, row: Conversion, case: Case) -> bool:
-    window = case.connection.duplicate_window if case.connection else DEFAULT_DUPLICATE_WINDOW
-    return abs(hit.received_at - row.received_at) <= window
+def _near(hit: Conversion, rows: list[Conversion], case: Case) -> list[Conversion]:
+    """Those it is near to, or to a repetition of them: retries come in chains longer than the window."""
+    heard = [row for row in (*rows, *_peers(hit, case)) if _is_within(hit, row, case)]
+    spoken_of = {id(row) for row in heard} | {id(row.original) for row in heard if row.verdict == Verdict.DUPLICATE}
+    return [row for row in rows if id(row) in spoken_of]
 
 
 def _is_near_any(hit: Conversion, case: Case) -> bool:
-    """Near the counted hit or any repetition of it: retries come in chains longer than the window."""
+    """Near any hit that said this amount, counted or not."""
     peers = _peers(hit, case)
-    return any(row.verdict in _WEIGHED and _agrees(hit, row) and _is_near(hit, row, case) for row in peers)
+    return any(row.verdict in _WEIGHED and _agrees(hit, row) and _is_within(hit, row, case) for row in peers)
+
+
+def _is_within(hit: Conversion, row: Conversion, case: Case) -> bool:
+    window = case.connection.duplicate_window if case.connection else DEFAULT_DUPLICATE_WINDOW
+    return abs(hit.received_at - row.received_at) <= window
 
 
 def _attach(hit: Conversion, target: Conversion) -> None:
@@ -324,9 +369,8 @@ def _rule(case: Case) -> str:
 def _enter(hit: Conversion, kind: Kind, case: Case, *, amount: Decimal | None = None) -> None:
     """Let the hit count. Its key is the database's own guard against counting it twice."""
     hit.kind, hit.key = kind, _key(hit, amount)
-    hit.ordinal = sum(
-        1 for row in case.earlier if row.key is not None and bytes(row.key) == hit.key and row.kind == kind
-    )
+    # Counted through all hits of the event: a key may change (a transaction id becomes known), the ordinal never does.
+    hit.ordinal = 1 + max((row.ordinal for row in _of_one_event(hit, case) if row.kind), default=-1)
 
 
 def _key(hit: Conversion, amount: Decimal | None = None) -> bytes:

@@ -73,6 +73,8 @@ class NetworkConnection(models.Model):
         if not isinstance(words, dict) or any(value not in ConversionStatus.values for value in words.values()):
             allowed = ", ".join(ConversionStatus.values)
             raise ValidationError({"status_words": f"Map each word to one of {allowed}."})
+        # A postback's word is compared in lower case.
+        self.status_words = {word.strip().lower(): value for word, value in words.items()}
         try:
             parse_networks(tuple(self.addresses.split()))
         except ValueError as error:

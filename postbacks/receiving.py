@@ -74,7 +74,7 @@ def receive(
         answer=row.answer,
         row=row,
         quota=_quota(found, cause, names_somebody=names_somebody, is_probe=is_probe),
-        over_quota=(403, b"Not stored: " + detail.encode()) if cause else (429, _NOT_KEPT.encode()),
+        over_quota=_over_quota(cause, detail, is_probe=is_probe),
     )
 
 
@@ -105,9 +105,15 @@ def reply(network: Network, reading: Reading, found: Found, cause: Cause, detail
     item = reading.items[0]
     if item.problem:
         return _sentence(f"Stored, not counted: {item.detail or FIX.get(item.problem, item.problem.label)}", found)
-    amount = f"payout {echo(item.payout_text)}" if item.payout is not None else "no payout, so the offer's default"
+    amount = f"payout {_amount(item)}" if item.payout is not None else "no payout, so the offer's default"
     text = f"Stored: click {echo(item.click_id)}, {amount}. It is judged within seconds; a repeat is not counted twice."
     return _sentence(text, found)
+
+
+def _amount(item: Reported) -> str:
+    """As it came; as it was read, where the echo would have to leave a comma out."""
+    assert item.payout is not None
+    return item.payout_text if echo(item.payout_text) == item.payout_text else f"{item.payout.normalize():f}"
 
 
 def _sentence(text: str, found: Found) -> str:
@@ -139,6 +145,12 @@ def _quota(found: Found, cause: Cause, *, names_somebody: bool, is_probe: bool) 
     if cause or is_probe:
         return Quota(party_id=NOTHING_KNOWN)
     return None if names_somebody else Quota(party_id=NO_ACCOUNT)
+
+
+def _over_quota(cause: Cause, detail: str, *, is_probe: bool) -> tuple[int, bytes] | None:
+    if is_probe:
+        return None
+    return (403, b"Not stored: " + detail.encode()) if cause else (429, _NOT_KEPT.encode())
 
 
 def verdict_of(cause: str) -> Verdict | None:

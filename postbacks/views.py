@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.encoding import iri_to_uri
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from psycopg_pool import PoolTimeout
@@ -43,7 +44,8 @@ def open_link(request: HttpRequest, code: str) -> HttpResponse:
         response = render(request, "postbacks/unknown_link.html", status=404)
     else:
         response = HttpResponse(status=302)
-        response["Location"] = opened
+        # A fall-back may hold letters that no header can.
+        response["Location"] = iri_to_uri(opened)
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex"

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
 from django.core.exceptions import ValidationError
 
 _CLICK_MACRO = re.compile(r"\{\{\s*click_id\s*\}\}|\{click_id\}")
-_MACRO = re.compile(r"\{+\s*\w*\s*\}+")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\\"<>^`|]")
+_BRACES = re.compile(r"\{[^{}]*\}*|\}")
+# A header holds ASCII only, and a browser would read a backslash as a slash.
+_UNSAFE = re.compile(r"[^\x21-\x7e]|[\\\"<>^`|]")
 
 
 def validate_destination(template: str) -> None:
@@ -20,9 +21,8 @@ def validate_destination(template: str) -> None:
         raise ValidationError("A user name before the host is not accepted.")
     if _CLICK_MACRO.search(parts.fragment):
         raise ValidationError("The part after # never reaches the network; put {click_id} into the query.")
-    for macro in _MACRO.findall(template):
-        if not _CLICK_MACRO.fullmatch(macro):
-            raise ValidationError(f"{macro} is not known here; {{click_id}} is.")
+    if other := _BRACES.search(_CLICK_MACRO.sub("", template)):
+        raise ValidationError(f"{other[0]} is not known here; {{click_id}} is.")
 
 
 def _split(template: str) -> SplitResult:
@@ -62,4 +62,4 @@ def destination(template: str, click_id: str, parameters: Sequence[str]) -> str:
 
 
 def _query_names(template: str) -> set[str]:
-    return {pair.partition("=")[0] for pair in urlsplit(template).query.split("&") if pair}
+    return {unquote_plus(pair.partition("=")[0]) for pair in urlsplit(template).query.split("&") if pair}

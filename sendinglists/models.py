@@ -11,7 +11,7 @@ from trackly.encryption import EncryptedField
 from trackly.models import Account, AddressPolicy
 from trackly.signing import new_code, new_token, token_hash
 from webhooks import providers
-from webhooks.statuses import NO_TIME, Decision, Rank, Reason, Status, rank
+from webhooks.statuses import Decision, Reason, Status
 
 
 def _message_code() -> str:
@@ -244,17 +244,6 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
-
-    @property
-    def status_rank(self) -> Rank:
-        return rank(Status(self.status), self.status_at, self.status_code, bytes(self.status_mark))
-
-    @property
-    def error_rank(self) -> Rank:
-        """Below every report when there is no error yet."""
-        if not self.error_status:
-            return Rank(-1, NO_TIME, 0, "", b"")
-        return rank(Status(self.error_status), self.error_at, self.error_vendor_code, bytes(self.error_mark))
 
 
 class Link(models.Model):

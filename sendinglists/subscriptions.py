@@ -32,7 +32,10 @@ class Decided:
 
 
 def decide(decisions: list[Decided], totals: Totals) -> None:
-    """Enter a batch within the caller's transaction. A repeated decision changes nothing."""
+    """Enter a batch within the caller's transaction. A repeated decision changes nothing.
+
+    What no list has is entered nowhere, so the caller leaves its repetitions out.
+    """
     if not decisions:
         return
     on_lists = [item for item in decisions if item.list_id is not None]
@@ -42,7 +45,7 @@ def decide(decisions: list[Decided], totals: Totals) -> None:
         if not item.is_test:
             totals.add(Key(item.account_id, hour_of(item.at), item.decision.value, item.list_id or 0))
     _move(fresh, subscriptions)
-    _suppress(decisions)
+    _suppress(fresh + [item for item in decisions if item.list_id is None])
 
 
 def _subscriptions(decisions: list[Decided]) -> dict[tuple[str, int | None], int]:

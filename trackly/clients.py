@@ -16,12 +16,17 @@ def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 def within(address: str, networks: Iterable[Network]) -> bool:
     """True when the address lies in one of the networks; an unreadable address lies in none."""
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(plain(address))
     except ValueError:
         return False
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
     return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def plain(address: str) -> str:
+    """One spelling of an address: no zone, and IPv4 where it was mapped into IPv6; raises ValueError."""
+    # A zone is any text of any length, and means nothing beyond the host that wrote it.
+    parsed = ip_address(address.partition("%")[0])
+    return str(parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
 def client_address(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
@@ -30,12 +35,15 @@ def client_address(peer: str, forwarded_for: str, proxies: Sequence[Network]) ->
     An empty peer is a UNIX socket, which only a local proxy can reach. An unreadable entry ends the walk: what stands
     left of it was written by a stranger.
     """
+    try:
+        client = plain(peer)
+    except ValueError:
+        client = ""
     if not proxies or (peer and not within(peer, proxies)):
-        return peer
-    client = peer
+        return client
     for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
         try:
-            client = str(ip_address(hop))
+            client = plain(hop)
         except ValueError:
             return client
         if not within(client, proxies):

@@ -28,8 +28,8 @@ class Party:
     """Where its provider calls from. Empty: nobody knows, so nobody is refused for it."""
 
     def is_elsewhere(self, peer: str) -> bool:
-        """True when addresses are known and this is none of them."""
-        return bool(self.networks) and not within(peer, self.networks)
+        """True when the list is to be looked at, addresses are known and this is none of them."""
+        return self.address_policy != AddressPolicy.OFF and bool(self.networks) and not within(peer, self.networks)
 
     def refuses(self, peer: str) -> bool:
         return self.address_policy == AddressPolicy.ENFORCE and self.is_elsewhere(peer)

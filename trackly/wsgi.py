@@ -4,12 +4,14 @@ Django reads nothing of a chunked body, because it has no Content-Length, and kn
 So it is read here, never past the cap, and handed on with its length.
 """
 
+import codecs
 import os
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
+from django.utils.http import parse_header_parameters
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -34,10 +36,23 @@ class BodyCap:
             if len(body) > self._cap:
                 return self._too_large(start_response)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        if not _is_readable(environ.get("CONTENT_TYPE", "")):
+            environ |= {"HTTP_CONTENT_TYPE": environ["CONTENT_TYPE"], "CONTENT_TYPE": "application/octet-stream"}
         return self._application(environ, start_response)
 
     def _too_large(self, start_response: StartResponse) -> Iterable[bytes]:
         return _answer(start_response, "413 Content Too Large", f"The body is over {self._cap} bytes.".encode())
+
+
+def _is_readable(content_type: str) -> bool:
+    """False for parameters over which Django fails before any code of ours runs: the sender would get a bare 500."""
+    try:
+        codecs.lookup(parse_header_parameters(content_type)[1].get("charset", "utf-8"))
+    except LookupError:
+        return True
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _answer(start_response: StartResponse, status: str, text: bytes) -> Iterable[bytes]:

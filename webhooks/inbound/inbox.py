@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from psycopg.errors import CheckViolation
 
 from trackly import partitions, wake
@@ -98,7 +98,7 @@ def make_row(
     With keep_secrets what was taken out is sealed beside it, so that a refused request can be verified again.
     """
     uid = new_uid(int(request.received_at.timestamp() * 1000))
-    path = request.path.replace(token, opened) if token else request.path
+    path = _without(request.path, token, opened) if token else request.path
     taken = {name: value for name, value in request.headers if name in secret_headers}
     lines = (f"{name}: {'(kept apart)' if name in secret_headers else value}\r\n" for name, value in request.headers)
     return InboxRow(
@@ -119,6 +119,13 @@ def make_row(
         ids=[clean(value, 200) for value in dict.fromkeys(ids[:MAX_IDS]) if value],
         **judged,  # type: ignore[arg-type]
     )
+
+
+def _without(path: str, token: str, opened: str) -> str:
+    """The path with the segment that is the token replaced: the last one of them, the slug may read the same."""
+    parts = path.split("/")
+    parts[len(parts) - 1 - parts[::-1].index(token)] = opened
+    return "/".join(parts)
 
 
 def restore(row: InboundRequest, *, base_url: str) -> RawRequest:
@@ -143,9 +150,15 @@ def store(receipt: Receipt) -> Receipt:
     row = receipt.row
     if row is None:
         return receipt
-    if receipt.quota is None:
-        _insert(row)
-    elif not _admit(row, receipt.quota):
+    try:
+        is_kept = _keep(row, receipt.quota)
+    except IntegrityError as error:
+        # A partition nobody made in time: a clock far off, or neither `up` nor `work` ran for two weeks.
+        if not isinstance(error.__cause__, CheckViolation):
+            raise
+        partitions.ensure(row.received_at - timedelta(days=1))
+        is_kept = _keep(row, receipt.quota)
+    if not is_kept:
         return _over_quota(receipt)
     if row.state == State.WAITING:
         wake.nudge()
@@ -157,18 +170,17 @@ def _over_quota(receipt: Receipt) -> Receipt:
     return Receipt(status=status, content_type=receipt.content_type, answer=answer)
 
 
+def _keep(row: InboxRow, quota: Quota | None) -> bool:
+    """Commit the row; False when its quota is used up and it was only counted."""
+    if quota is not None:
+        return _admit(row, quota)
+    _insert(row)
+    return True
+
+
 def _insert(row: InboxRow) -> None:
-    values = [getattr(row, name) for name in COLUMNS]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(INSERT, values)
-    except Exception as error:
-        # A partition nobody made in time: a clock far off, or neither `up` nor `work` ran for two weeks.
-        if not isinstance(error.__cause__, CheckViolation):
-            raise
-        partitions.ensure(row.received_at - timedelta(days=1))
-        with connection.cursor() as cursor:
-            cursor.execute(INSERT, values)
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [getattr(row, name) for name in COLUMNS])
 
 
 def _admit(row: InboxRow, quota: Quota) -> bool:

@@ -21,6 +21,12 @@ from webhooks.providers.base import BadPayload, BadSignature, Provider
 from webhooks.statuses import Item, Reply, Report, Unreadable
 
 _REFERENCE = re.compile(r"[a-z2-7]{26}")
+# A refused request may have carried its secret in any header, also one nobody has configured yet; not in these.
+_ORDINARY = frozenset(
+    ["accept", "accept-encoding", "accept-language", "connection", "content-encoding", "content-length", "content-type"]
+    + ["date", "forwarded", "host", "traceparent", "transfer-encoding", "user-agent", "via", "x-forwarded-for"]
+    + ["x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"]
+)
 _STATUS = {Cause.UNREADABLE: 400, Cause.UNKNOWN_ACCOUNT: 404}
 
 
@@ -41,7 +47,7 @@ def receive(
     items, unreadable = _read(provider, request)
     claim = identify(request, route, provider, found, items, now=now)
     if not claim.cause:
-        claim = _admit(request, claim, https_required=https_required)
+        claim = _admit(request, found, claim, https_required=https_required)
     if not claim.cause and unreadable:
         claim = Claim(party=claim.party, proof=claim.proof, cause=Cause.UNREADABLE, detail=unreadable)
     return _refuse(request, route, provider, found, items, claim) if claim.cause else _accept(
@@ -94,11 +100,12 @@ def _signed(request: RawRequest, provider: Provider, party: Party, *, now: datet
     return False
 
 
-def _admit(request: RawRequest, claim: Claim, *, https_required: bool) -> Claim:
+def _admit(request: RawRequest, found: Found, claim: Claim, *, https_required: bool) -> Claim:
     """The claim, or its refusal because of the way it came."""
+    spoken_for = (claim.party,) if claim.party else found.referenced
     if https_required and not request.secure:
         cause, detail = Cause.PLAIN_HTTP, "It came over plain http; change the URL to https."
-    elif claim.party and claim.party.refuses(request.peer):
+    elif any(party.refuses(request.peer) for party in spoken_for):
         cause, detail = Cause.ADDRESS, f"{request.peer or 'A local socket'} is not on the provider's address list."
     else:
         return claim
@@ -152,7 +159,7 @@ def _refuse(
         slug=route.slug,
         token=route.token,
         opened="~",
-        secret_headers=_secret_headers(provider, found),
+        secret_headers=_secret_headers(provider, found) | {name for name, _ in request.headers} - _ORDINARY,
         keep_secrets=True,
         ids=ids_of(items),
         items=max(len(items), 1),

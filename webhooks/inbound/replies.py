@@ -58,15 +58,17 @@ def apply_replies(heard: list[HeardReply], tally: Tally, totals: Totals) -> list
             tally[item.request_uid]["new reply" if is_new else "duplicate reply"] += 1
             if is_new:
                 totals.add(Key(item.account_id, hour_of(item.received_at), "reply", target.list_id or 0))
-        decided = _decide(item, target, tally)
+        # Entered by its own key where a list has it; else the reply is what tells a repetition, which may come years later.
+        is_repeated = item.reply.is_message and not is_new and target.list_id is None
+        decided = None if is_repeated else _decide(item, target, tally)
         if decided is not None:
             decisions.append(decided)
     return decisions
 
 
 def _decide(item: HeardReply, target: _Target, tally: Tally) -> Decided | None:
-    decision = item.decision
-    if decision not in (Decision.OPT_OUT, Decision.OPT_IN):
+    decision, phone = item.decision, e164(item.reply.sender)
+    if not phone or decision not in (Decision.OPT_OUT, Decision.OPT_IN):
         return None
     if decision == Decision.OPT_IN and not item.is_proven:
         tally[item.request_uid]["opt-in unproven and ignored"] += 1
@@ -76,7 +78,7 @@ def _decide(item: HeardReply, target: _Target, tally: Tally) -> Decided | None:
     return Decided(
         account_id=item.account_id,
         list_id=target.list_id,
-        phone=e164(item.reply.sender),
+        phone=phone,
         decision=decision,
         at=item.reply.at or item.received_at,
         origin=origin,

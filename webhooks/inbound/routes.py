@@ -10,6 +10,8 @@ from trackly.raw import RawRequest
 # Words a provider's documentation hangs on its URLs; the payload itself says what it is, so they route nothing.
 KINDS = frozenset({"mo", "status", "blocklist"})
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Two accounts that differ, or an id of a shape we never gave out.
+NOBODY = "?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Route:
     token: str = ""
     """The secret segment, still percent-encoded; '' when there is none."""
     account: str = ""
-    """The public id in ?account=; '' when there is none."""
+    """The public id in ?account=; '' when there is none, NOBODY when it can be nobody's."""
 
 
 def read_route(request: RawRequest, prefix: str) -> Route | None:
@@ -38,8 +40,10 @@ def read_route(request: RawRequest, prefix: str) -> Route | None:
 
 def _account(query: str) -> str:
     try:
-        found = [value for name, value in read_pairs(query) if name == "account"]
+        named = {value for name, value in read_pairs(query) if name == "account"} - {""}
     except BadPayload:
         return ""
-    # Two that differ name nobody; an id of another shape is one we never gave out.
-    return found[0] if found and len(set(found)) == 1 and _ACCOUNT.fullmatch(found[0]) else "".join(found)[:64]
+    if not named:
+        return ""
+    only = named.pop() if len(named) == 1 else NOBODY
+    return only if _ACCOUNT.fullmatch(only) else NOBODY

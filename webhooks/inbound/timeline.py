@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,8 @@ from trackly.totals import Key, Totals, hour_of
 from webhooks.statuses import NO_TIME, Decision, Rank, Reason, Report, Status, fingerprint, rank
 
 SWEEP_LIMIT = 1_000
+# Prices are compared as the column holds them: what differs only beyond it would win or lose by its order.
+_STORED = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +84,11 @@ class Known:
             self.error_vendor_code, self.error_code = report.vendor_code, report.error_code
             self.error_text, self.reason = report.error_text, report.reason.value if report.reason else ""
         self.segments = max(self.segments or 0, report.segments or 0) or None
-        # Reports of one message may carry different prices; the greatest is what it cost, whatever came last.
-        if report.price is not None and (self.cost is None or report.price > self.cost):
-            self.cost, self.cost_currency = report.price, report.currency
+        if report.price is not None:
+            # Reports of one message may carry different prices; the greatest is what it cost, whatever came last.
+            price = report.price.quantize(_STORED, ROUND_HALF_UP)
+            if self.cost is None or (price, report.currency) > (self.cost, self.cost_currency):
+                self.cost, self.cost_currency = price, report.currency
 
 
 Tally = dict[UUID, Counter[str]]

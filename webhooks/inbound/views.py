@@ -156,5 +156,7 @@ def _target(meta: dict[str, Any]) -> tuple[str, str]:
 
 def _headers(meta: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     named = [(key[5:], value) for key, value in meta.items() if key.startswith("HTTP_")]
-    named += [(key, meta[key]) for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if meta.get(key)]
+    # A content type Django cannot read stands under HTTP_CONTENT_TYPE as it came; see trackly/wsgi.py.
+    bare = [key for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if meta.get(key) and f"HTTP_{key}" not in meta]
+    named += [(key, meta[key]) for key in bare]
     return tuple((name.replace("_", "-").lower(), str(value)) for name, value in named)

@@ -1,0 +1,139 @@
+"""decide(): decisions entered once, subscriptions and suppressions moved to the latest of them in any order."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sendinglists.models import Contact, SendingList, Subscription, SubscriptionChange, Suppression
+from sendinglists.subscriptions import Decided, decide
+from tests.factories import SendingListFactory
+from trackly.models import HourlyTotal
+from trackly.signing import new_uid
+from trackly.totals import Totals
+from webhooks.statuses import Decision, fingerprint
+
+pytestmark = pytest.mark.django_db
+NINE = datetime(2026, 11, 23, 9, tzinfo=UTC)
+PHONE = "+14155550101"
+OUT, IN = Decision.OPT_OUT, Decision.OPT_IN
+
+
+@pytest.fixture
+def line() -> SendingList:
+    return SendingListFactory(brand="Acme")
+
+
+def decided(line: SendingList | None, decision: Decision, minute: int = 0, *, key: str = "", **more: Any) -> Decided:
+    fields = {
+        "account_id": line.account_id if line else None,
+        "list_id": line.id if line else None,
+        "phone": PHONE,
+        "decision": decision,
+        "at": NINE + timedelta(minutes=minute),
+        "origin": "reply",
+        "is_proven": True,
+        "fingerprint": fingerprint((key or f"{decision} {minute}",)),
+        "request_uid": new_uid(0),
+    }
+    return Decided(**(fields | more))
+
+
+def enter(*decisions: Decided) -> None:
+    totals = Totals()
+    decide(list(decisions), totals)
+    totals.write()
+
+
+def state() -> str:
+    return Subscription.objects.get().state
+
+
+def held() -> set[tuple[str, bool]]:
+    return set(Suppression.objects.values_list("brand", "is_active"))
+
+
+DECISIONS = st.lists(st.tuples(st.sampled_from([OUT, IN]), st.integers(0, 3)), min_size=1, max_size=5)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=DECISIONS, scope=st.sampled_from(SendingList.Scope), data=st.data())
+def test_any_order_and_repetition_ends_in_the_latest_decision_and_ties_close(
+    line: SendingList, told: list[tuple[Decision, int]], scope: SendingList.Scope, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(told + told[:1]))
+    is_one_batch = data.draw(st.booleans())
+    with transaction.atomic():
+        SendingList.objects.update(opt_out_scope=scope)
+        batches = [order] if is_one_batch else [[entry] for entry in order]
+        for batch in batches:
+            enter(*(decided(line, *entry) for entry in batch))
+        _, is_out = max((minute, decision == OUT) for decision, minute in told)
+        assert state() == ("opted_out" if is_out else "subscribed")
+        brand = {"brand": "Acme", "account": ""}.get(scope)
+        assert held() == (set() if brand is None else {(brand, is_out)})
+        assert SubscriptionChange.objects.count() == len(set(told))
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("scope", ["list", "account"])
+def test_repetition_with_a_later_time_of_ours_changes_nothing(scope: str, line: SendingList) -> None:
+    SendingList.objects.update(opt_out_scope=scope)
+    enter(decided(line, OUT, 0, key="stop"))
+    enter(decided(line, IN, 1, key="start"))
+    enter(decided(line, OUT, 2, key="stop"))
+    assert state() == "subscribed"
+    assert held() == ({("", False)} if scope == "account" else set())
+    assert {row.kind: row.n for row in HourlyTotal.objects.all()} == {"opt_out": 1, "opt_in": 1}
+
+
+def test_scope_of_a_list_without_a_brand_is_the_list_and_never_the_account() -> None:
+    enter(decided(SendingListFactory(brand="", opt_out_scope="brand"), OUT))
+    assert state() == "opted_out"
+    assert held() == set()
+
+
+def test_decision_on_one_list_leaves_the_others_of_the_person_alone(line: SendingList) -> None:
+    neighbour = SendingListFactory(provider_account=line.provider_account)
+    enter(decided(neighbour, IN), decided(line, OUT))
+    found = dict(Subscription.objects.values_list("sending_list", "state"))
+    assert found == {line.id: "opted_out", neighbour.id: "subscribed"}
+    assert Contact.objects.count() == 1
+
+
+def test_decision_without_a_list_closes_the_whole_account_and_its_start_opens_it(line: SendingList) -> None:
+    nowhere = {"account_id": line.account_id}
+    enter(decided(None, OUT, 0, **nowhere))
+    assert held() == {("", True)}
+    assert not Subscription.objects.exists()
+    enter(decided(None, IN, 1, **nowhere))
+    assert held() == {("", False)}
+
+
+def test_suppression_of_one_account_is_not_another_s(line: SendingList) -> None:
+    stranger = SendingListFactory(brand="Acme")
+    SendingList.objects.update(opt_out_scope="brand")
+    enter(decided(line, OUT), decided(stranger, IN))
+    assert dict(Suppression.objects.values_list("account", "is_active")) == {
+        line.account_id: True,
+        stranger.account_id: False,
+    }
+
+
+def test_history_and_suppression_name_the_request_and_the_cause(line: SendingList) -> None:
+    SendingList.objects.update(opt_out_scope="account")
+    uid = UUID(int=7)
+    enter(decided(line, OUT, request_uid=uid, origin="vendor_code", is_proven=False))
+    change, suppression = SubscriptionChange.objects.get(), Suppression.objects.get()
+    assert (change.request_uid, change.origin, change.is_proven, change.at) == (uid, "vendor_code", False, NINE)
+    assert (suppression.request_uid, suppression.cause) == (uid, "Opt-out by vendor_code")
+
+
+def test_decision_about_a_test_message_is_in_no_total(line: SendingList) -> None:
+    enter(decided(line, OUT, is_test=True))
+    assert state() == "opted_out"
+    assert not HourlyTotal.objects.exists()
