@@ -51,11 +51,14 @@ def judge(hit: Conversion, case: Case) -> None:
     if verdict is None:
         verdict, detail = _money(hit, case)
     if verdict is None:
-        assert hit.payout is not None
-        verdict, detail = _adjust(hit, case) if hit.payout < 0 else _count(hit, case)
+        verdict, detail = _adjust(hit, case) if _takes_back(hit) else _count(hit, case)
     hit.verdict, hit.detail = verdict, detail[:300]
-    if verdict in _WEIGHED and _is_trusted(hit):
+    if verdict in _WEIGHED and _is_trusted(hit) and not _takes_back(hit):
         _revive(hit, case)
+
+
+def _takes_back(hit: Conversion) -> bool:
+    return hit.payout is not None and hit.payout < 0
 
 
 Judgement = tuple[Verdict | None, str]
@@ -340,7 +343,8 @@ def _agrees(hit: Conversion, row: Conversion) -> bool:
 def _near(hit: Conversion, rows: list[Conversion], case: Case) -> list[Conversion]:
     """Those it is near to, or to a repetition of them: retries come in chains longer than the window."""
     heard = [row for row in (*rows, *_peers(hit, case)) if _is_within(hit, row, case)]
-    spoken_of = {id(row) for row in heard} | {id(row.original) for row in heard if row.verdict == Verdict.DUPLICATE}
+    repeated = [row.original for row in heard if row.verdict == Verdict.DUPLICATE and not _takes_back(row)]
+    spoken_of = {id(row) for row in (*heard, *repeated)}
     return [row for row in rows if id(row) in spoken_of]
 
 

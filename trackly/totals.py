@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from trackly.columns import columns
+
 ZERO = Decimal(0)
 
 
@@ -36,7 +38,7 @@ class Totals:
         rows = [(*key, *change) for key, change in sorted(self._changes.items()) if change != (0, ZERO)]
         if rows:
             with connection.cursor() as cursor:
-                cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)])
+                cursor.execute(_UPSERT, columns(rows))
         self._changes.clear()
 
 

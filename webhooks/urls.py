@@ -4,4 +4,4 @@ from django.urls import re_path
 
 from webhooks.inbound.views import ProviderView
 
-urlpatterns = [re_path(r"^api/webhook-feedbacks/(?P<rest>.+)$", ProviderView.as_view(), name="webhook-feedbacks")]
+urlpatterns = [re_path(r"^api/webhook-feedbacks/(?P<rest>[\s\S]+)$", ProviderView.as_view(), name="webhook-feedbacks")]

@@ -77,7 +77,7 @@ def test_the_click_id_goes_where_the_template_or_the_network_wants_it(template, 
 )
 def test_an_offer_uses_its_connections_parameter(client, db, network, own, name):
     offer = OfferFactory(connection=NetworkConnectionFactory(network=network, click_parameter=own))
-    assert f"&{name}={K[:0]}" in opened(client, LinkFactory(offer=offer))["Location"]
+    assert f"&{name}=" in opened(client, LinkFactory(offer=offer))["Location"]
 
 
 def test_a_link_may_lead_to_a_destination_of_its_own(client, db):

@@ -196,7 +196,7 @@ HITS = st.fixed_dictionaries(
     },
 )
 RULES = st.sampled_from(["ignore", "update", "add"])
-OFTEN = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def fresh(world, rule):

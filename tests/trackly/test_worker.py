@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Timer
 from typing import Any
@@ -47,9 +47,8 @@ class Script:
 
 
 @pytest.fixture
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "IDLE_S", 0.01)
-    yield
 
 
 def test_batches_follow_each_other_without_a_pause_while_there_are_any() -> None:

@@ -122,11 +122,18 @@ def envelope(tree: Any) -> st.SearchStrategy[Any]:
 
 
 ANY: Any = ...
-# What each provider sends, with something odd in every place.
+# What each provider sends, with something odd in every place; m-1 is known.
 SHAPES = [
     {
         "events": [
-            {"type": "report", "message": ANY, "status": ANY, "at": ANY, "to": ANY, "error": {"code": ANY, "text": ANY}}
+            {
+                "type": "report",
+                "message": "m-1",
+                "status": ANY,
+                "at": ANY,
+                "to": ANY,
+                "error": {"code": ANY, "text": ANY},
+            }
         ]
     },
     {"events": [{"type": "reply", "id": ANY, "from": ANY, "to": ANY, "text": ANY, "at": ANY}]},
@@ -143,7 +150,7 @@ SHAPES = [
     },
     {
         "results": [
-            {"messageId": ANY, "status": {}, "price": {"pricePerMessage": ANY, "currency": ANY}, "smsCount": ANY}
+            {"messageId": "m-1", "status": {}, "price": {"pricePerMessage": ANY, "currency": ANY}, "smsCount": ANY}
         ]
     },
     {"results": [{"from": ANY, "to": ANY, "text": ANY, "receivedAt": ANY, "messageId": ANY}]},

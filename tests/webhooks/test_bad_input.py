@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from http.client import HTTPConnection
 from io import BytesIO
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from sendinglists.models import Message, SendingList
-from tests.factories import ProviderAccountFactory
+from tests.factories import MessageFactory, ProviderAccountFactory, SendingListFactory
 from tests.webhooks.calls import BASE, call, events, reply, report, token_url
 from trackly.wsgi import BodyCap
 from webhooks.inbound.models import Cause, InboundRequest, ParkedReport, Reply, State
@@ -163,6 +164,16 @@ def test_nul_and_broken_text_are_stored_without_and_counted(
     message.refresh_from_db()
     assert (message.status, message.error_text) == ("delivered", "off")
     assert Reply.objects.get().text == "STOP"
+
+
+def test_nul_in_a_currency_costs_neither_the_report_nor_its_price(work_off: WorkOff) -> None:
+    party = ProviderAccountFactory(provider="infobip")
+    message = MessageFactory(sending_list=SendingListFactory(provider_account=party), provider_message_id="m-1")
+    item = {"messageId": "m-1", "status": {"groupId": 3}, "price": {"pricePerMessage": 0.0067, "currency": "U\x00SD"}}
+    assert call(token_url(party), json.dumps({"results": [item]}).encode()).status == 200
+    work_off()
+    message.refresh_from_db()
+    assert (message.status, message.cost) == ("delivered", Decimal("0.0067"))
 
 
 def test_broken_utf8_in_a_form_becomes_a_mark_and_the_rest_counts(work_off: WorkOff) -> None:

@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from logging import getLogger
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from trackly import retries
+from trackly.columns import columns
 from webhooks.inbound.models import InboundRequest, State
 
 logger = getLogger(__name__)
@@ -102,8 +102,13 @@ def _give_back(row: InboundRequest) -> None:
 
 def claim(source: str, *, now: datetime, limit: int) -> list[InboundRequest]:
     """Due rows, oldest first, locked until the transaction ends; rows locked by other workers are left to them."""
-    due = InboundRequest.objects.filter(source=source, state=State.WAITING, due_at__lte=now)
-    rows = list(due.order_by("due_at").select_for_update(skip_locked=True)[:limit])
+    due = InboundRequest.objects.filter(source=source, state=State.WAITING, due_at__lte=now).defer("ids")
+    with connection.cursor() as cursor:
+        # In the order of the index. The planner knows too little of a young partition and would sort the whole backlog for
+        # every batch: 170 ms at 20,000 rows waiting, against 5.
+        cursor.execute("SET LOCAL enable_sort = off")
+        rows = list(due.order_by("due_at").select_for_update(skip_locked=True)[:limit])
+        cursor.execute("SET LOCAL enable_sort = on")
     taken = 0
     for index, row in enumerate(rows):
         taken += row.items
@@ -117,19 +122,13 @@ def _work_off(job: Job, rows: list[InboundRequest], now: datetime) -> None:
         row.state = State.DONE
     job.handle(rows, now)
     stamps = [row.received_at for row in rows]
-    columns: list[list[Any]] = [
-        [row.uid for row in rows],
-        stamps,
-        [row.state for row in rows],
-        [row.outcome[:300] for row in rows],
-        [row.attempts + 1 for row in rows],
-        [row.refusal for row in rows],
-        [row.proof for row in rows],
-        [row.party_id for row in rows],
-        [row.account_id for row in rows],
-    ]
+    arrays = columns(
+        (row.uid, row.received_at, row.state, row.outcome[:300], row.attempts + 1, row.refusal, row.proof, row.party_id,
+         row.account_id)
+        for row in rows
+    )  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(_DONE, [now, settings.VERSION, *columns, job.source, min(stamps), max(stamps)])
+        cursor.execute(_DONE, [now, settings.VERSION, *arrays, job.source, min(stamps), max(stamps)])
 
 
 def _fail(row: InboundRequest, error: str, now: datetime) -> None:

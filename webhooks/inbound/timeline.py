@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from sendinglists import subscriptions
 from sendinglists.models import SubscriptionChange
 from sendinglists.subscriptions import Decided
+from trackly.columns import columns
 from trackly.totals import Key, Totals, hour_of
 from webhooks.statuses import NO_TIME, Decision, Rank, Reason, Report, Status, fingerprint, rank
 
@@ -197,9 +198,9 @@ def _enter(matched: list[tuple[Known, Heard]], tally: Tally, totals: Totals) -> 
     unique = {(message.id, mark): (message, item, mark) for message, item, mark in reversed(marked)}
     fresh: set[tuple[int, bytes]] = set()
     if unique:
-        columns = [list(column) for column in zip(*(_event(*entry) for entry in unique.values()), strict=True)]
+        arrays = columns(_event(*entry) for entry in unique.values())
         with connection.cursor() as cursor:
-            cursor.execute(_INSERT_EVENTS, columns)
+            cursor.execute(_INSERT_EVENTS, arrays)
             fresh = {(message_id, bytes(mark)) for message_id, mark in cursor.fetchall()}
     seen: set[tuple[int, bytes]] = set()
     for message, item, mark in marked:
@@ -230,9 +231,9 @@ def _raise_states(fresh: list[tuple[Known, Heard, bytes]], totals: Totals) -> li
     for message in changed.values():
         _count_move(message, before[message.id], totals)
     if changed:
-        columns = [list(column) for column in zip(*(_state(changed[key]) for key in sorted(changed)), strict=True)]
+        arrays = columns(_state(changed[key]) for key in sorted(changed))
         with connection.cursor() as cursor:
-            cursor.execute(_UPDATE_MESSAGES, columns)
+            cursor.execute(_UPDATE_MESSAGES, arrays)
     return [_opt_out(message, item, mark) for message, item, mark in fresh if item.report.reason == Reason.OPT_OUT]
 
 
@@ -283,9 +284,9 @@ def _park(parked: list[Heard], tally: Tally) -> None:
         )
         for item in parked
     }  # fmt: skip
-    columns = [list(column) for column in zip(*(rows[key] for key in sorted(rows)), strict=True)]
+    arrays = columns(rows[key] for key in sorted(rows))
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT_PARKED, columns)
+        cursor.execute(_INSERT_PARKED, arrays)
 
 
 _LOCK = """

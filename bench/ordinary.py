@@ -1,0 +1,90 @@
+"""Owns what the measurements are compared with: the same work written the ordinary way, a request and a report at a time."""
+
+import json
+from datetime import UTC, datetime
+
+from django.db import transaction
+from django.db.models import F
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from sendinglists.models import Message, ProviderAccount
+from trackly.models import HourlyTotal
+from trackly.signing import new_uid, token_hash
+from trackly.totals import hour_of
+from webhooks.inbound.models import DeliveryEvent, InboundRequest, Source, State, time_of
+from webhooks.statuses import fingerprint
+
+
+class OrdinaryView(APIView):
+    """Token looked up, JSON parsed by DRF, the row made by the ORM, 200."""
+
+    authentication_classes = []
+    permission_classes = []
+
+    def post(self, request: Request, slug: str, token: str) -> Response:
+        party = ProviderAccount.objects.select_related("account").get(callback_token_hash=token_hash(token))
+        results = request.data["results"]
+        uid = new_uid(int(datetime.now(UTC).timestamp() * 1000))
+        InboundRequest.objects.create(
+            uid=uid,
+            received_at=time_of(uid),
+            due_at=time_of(uid),
+            source=Source.WEBHOOK,
+            slug=slug,
+            account=party.account,
+            party_id=party.id,
+            proof="token",
+            method="POST",
+            host=request.get_host().encode(),
+            path=request.path.encode(),
+            query=b"",
+            headers="".join(f"{name}: {value}\r\n" for name, value in request.headers.items()).encode(),
+            body=json.dumps(request.data).encode(),
+            peer=request.META["REMOTE_ADDR"],
+            answer_status=200,
+            answer=b'{"status":"accepted"}',
+            ids=[value for result in results for value in (result["messageId"], result["to"])],
+            items=len(results),
+            state=State.WAITING,
+        )
+        return Response({"status": "accepted"})
+
+
+def apply(limit: int) -> int:
+    """Work off so many requests one by one; how many reports that were."""
+    n = 0
+    for row in InboundRequest.objects.filter(state=State.WAITING).order_by("due_at")[:limit]:
+        with transaction.atomic():
+            for result in json.loads(bytes(row.body))["results"]:
+                _apply(row, result)
+                n += 1
+            row.state, row.attempts, row.processed_at = State.DONE, 1, datetime.now(UTC)
+            row.save()
+    return n
+
+
+def _apply(row: InboundRequest, result: dict) -> None:
+    message = Message.objects.select_for_update().get(reference=result["messageId"])
+    at = datetime.fromisoformat(result["doneAt"])
+    _, is_new = DeliveryEvent.objects.get_or_create(
+        message=message,
+        fingerprint=fingerprint((result["messageId"], result["doneAt"], str(result["status"]["id"]))),
+        defaults={
+            "account_id": message.account_id,
+            "status": "delivered",
+            "vendor_status": result["status"]["name"],
+            "at": at,
+            "received_at": row.received_at,
+            "request_uid": row.uid,
+        },
+    )
+    if not is_new:
+        return
+    message.status, message.status_at, message.status_detail = "delivered", at, result["status"]["name"]
+    message.save()
+    for kind, hour in (("report", row.received_at), ("message_delivered", message.created_at)):
+        place = {"account_id": message.account_id, "hour": hour_of(hour), "kind": kind, "list_id": 0}
+        total, _ = HourlyTotal.objects.get_or_create(**place, connection_id=0, currency="")
+        HourlyTotal.objects.filter(id=total.id).update(n=F("n") + 1)
