@@ -33,8 +33,8 @@ _KIND = {
 # What judging changes; everything else of a row is evidence.
 _JUDGED = [
     "judged_at", "account", "connection", "click", "offer", "message", "sending_list", "original", "transaction_id",
-    "status", "payout", "currency", "verdict", "detail", "kind", "ordinal", "key", "is_verified", "is_accepted",
-    "is_test", "is_late", "refusal",
+    "status", "payout", "currency", "stated_currency", "verdict", "detail", "kind", "ordinal", "key", "is_verified",
+    "is_accepted", "is_test", "is_late", "refusal",
 ]  # fmt: skip
 
 

@@ -101,6 +101,7 @@ def _money(hit: Conversion, case: Case) -> Judgement:
         hit.payout = offer.default_payout
     hit.payout = hit.payout if hit.payout is not None else Decimal(0)
     hit.currency = hit.currency or (connection.currency if connection else "") or case.account.currency
+    hit.stated_currency = hit.currency
     if abs(hit.payout) > case.account.payout_ceiling:
         return Verdict.BAD_PAYOUT, f"Over the account's ceiling of {case.account.payout_ceiling.normalize():f}."
     status = status_of(hit, case)
@@ -317,22 +318,15 @@ def _counted(rows: list[Conversion]) -> list[Conversion]:
 
 def _was_heard(hit: Conversion, case: Case) -> bool:
     """True when exactly this was said before."""
-    peers = _peers(hit, case)
     return any(
         row.verdict in _WEIGHED
         # The first hit may have been given a transaction id since, so a nameless one is compared with all.
         and hit.transaction_id in ("", row.transaction_id)
         and row.status_word == hit.status_word
         and row.reported_payout == hit.reported_payout
-        and (row.currency == hit.currency or _has_others_currency(row, peers))
-        for row in peers
+        and row.stated_currency == hit.stated_currency
+        for row in _peers(hit, case)
     )
-
-
-def _has_others_currency(row: Conversion, peers: list[Conversion]) -> bool:
-    """True when an update may have given it its currency; what it said itself is then not known any more."""
-    updates = [peer for peer in peers if peer.verdict == Verdict.UPDATED and peer.original == row]
-    return any(peer.currency == row.currency for peer in updates)
 
 
 def _agrees(hit: Conversion, row: Conversion) -> bool:

@@ -191,6 +191,9 @@ class Conversion(models.Model):
     payout = models.DecimalField(max_digits=18, decimal_places=6, null=True, help_text="What counts.")
     payout_text = models.CharField(max_length=64, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    stated_currency = models.CharField(
+        max_length=3, blank=True, help_text="Its own; an update may have given what counts another one."
+    )
     flags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     verdict = models.CharField(max_length=24, choices=Verdict, default=Verdict.WAITING)
     detail = models.CharField(max_length=300, blank=True)

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
-from sendinglists.destinations import validate_destination
+from sendinglists.destinations import validate_click_parameter, validate_destination
 from trackly.encryption import EncryptedField
 from trackly.models import Account, AddressPolicy
 from trackly.signing import new_code, new_token, token_hash
@@ -271,3 +271,8 @@ class Link(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def clean(self) -> None:
+        # An offer's own address is looked at with its network's parameter when the offer is saved.
+        if self.destination:
+            validate_click_parameter(self.destination, ())

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from postbacks import clicks
 from postbacks.models import Click, Offer
 from sendinglists.destinations import destination, validate_click_parameter, validate_destination
-from tests.factories import LinkFactory, MessageFactory, NetworkConnectionFactory, OfferFactory, now
+from sendinglists.models import Link
+from tests.factories import AccountFactory, LinkFactory, MessageFactory, NetworkConnectionFactory, OfferFactory, now
 from tests.postbacks.test_bots import ANDROID_PREVIEW, IPHONE
 from trackly.models import HourlyTotal
 
@@ -234,3 +235,12 @@ def test_a_click_parameter_in_use_is_never_overwritten_but_refused_on_save(db, q
     with pytest.raises(ValidationError, match=r"write \{click_id\} where"):
         Offer.clean(offer)
     validate_click_parameter(f"https://n.example/c?{query}&x={{click_id}}", ("aff_click_id",))
+
+
+@pytest.mark.django_db
+def test_a_destination_of_ones_own_may_not_occupy_the_click_parameter() -> None:
+    taken = Link(account=AccountFactory(), destination="https://shop.example.com/?click_id=7")
+    with pytest.raises(ValidationError, match="click_id is in use"):
+        taken.full_clean()
+    taken.destination = "https://shop.example.com/?sub={click_id}&click_id=7"
+    taken.full_clean()

@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from time import perf_counter
 from types import MappingProxyType
 
 import pytest
@@ -480,14 +479,12 @@ def test_a_network_need_not_name_every_field():
     assert (reported.click_id, reported.payout, reported.currency) == (K1, 5, "")
 
 
-@pytest.mark.parametrize("name", ["click_id", "payout", "txid"])
-@pytest.mark.parametrize("text", ["amp;", "%7B", "{", "[", "9", "%", "1,", "%C3"])
-def test_a_request_of_a_megabyte_is_read_in_no_time(name, text):
+@pytest.mark.parametrize("text", ["amp;", "%7B", "{", "9", "%C3"])
+def test_parameters_of_a_megabyte_are_refused_before_they_are_decoded(text):
     filler = text * (1_000_000 // len(text))
-    for query in (f"{filler}{name}=1", f"{name}={filler}"):
-        started = perf_counter()
-        read(query)
-        assert perf_counter() - started < 5
+    for query in (f"{filler}click_id=1", f"click_id={filler}"):
+        with pytest.raises(BadPayload, match="longer than"):
+            read(query)
 
 
 def test_a_sentence_never_repeats_what_a_page_would_run():
