@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils import timezone
 
-from postbacks.models import Click, NetworkConnection
+from postbacks.models import Click, Conversion, NetworkConnection
 from trackly.clients import parse_networks
 from trackly.models import Account, AddressRange
 from trackly.parties import Party, Recent
@@ -23,7 +23,12 @@ class Found:
     """Of ?account=."""
     click_account_id: int | None = None
     """Of the click the hit names; looked up only when the URL names no connection."""
+    is_crowded: bool = False
+    """That click has had as many hits without the token as any sale could explain."""
 
+
+# Everybody who got a message holds a click id; judging reads every hit of its click.
+UNVERIFIED_PER_CLICK = 100
 
 _remembered: Recent[Found] = Recent()
 
@@ -36,15 +41,24 @@ def find(route: Route) -> Found:
 def find_again(route: Route, click_ids: tuple[str, ...]) -> Found:
     """Before a refusal, and for a URL without a token: as the tables are now, with the account of the click it names."""
     found = _remembered.again(route, lambda: _load(route))
-    named = (
-        Click.objects.filter(click_id__in=click_ids).values_list("account_id", flat=True).first() if click_ids else None
+    clicks = Click.objects.filter(click_id__in=click_ids).values_list("id", "account_id")
+    click_id, account_id = (clicks.first() if click_ids else None) or (None, None)
+    return Found(
+        party=found.party,
+        account_id=found.account_id,
+        click_account_id=account_id,
+        is_crowded=click_id is not None and _is_crowded(click_id),
     )
-    return Found(party=found.party, account_id=found.account_id, click_account_id=named)
 
 
 def forget() -> None:
     """Empty the memory (tests, and commands that change tokens)."""
     _remembered.clear()
+
+
+def _is_crowded(click_id: int) -> bool:
+    hits = Conversion.objects.filter(click_id=click_id, is_verified=False)
+    return hits[:UNVERIFIED_PER_CLICK].count() == UNVERIFIED_PER_CLICK
 
 
 def _load(route: Route) -> Found:

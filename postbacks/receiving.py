@@ -17,7 +17,7 @@ from webhooks.inbound.routes import Route
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 _TEXT = "text/plain; charset=utf-8"
-_NOT_KEPT = "Not stored: too many hits today that name no click of ours. Use the postback URL with the token."
+_NOT_KEPT = "Not stored: too many hits without the token. Use the postback URL with the token."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,10 @@ def _quota(found: Found, cause: Cause, *, names_somebody: bool, is_probe: bool) 
         return Quota(party_id=NO_ACCOUNT)
     if cause or is_probe:
         return Quota(party_id=NOTHING_KNOWN)
-    return None if names_somebody else Quota(party_id=NO_ACCOUNT)
+    # An account id is public and anybody can make up click ids; only a click that exists is worth an unbounded log.
+    if found.click_account_id is None:
+        return Quota(party_id=NO_ACCOUNT)
+    return Quota(party_id=NOTHING_KNOWN) if found.is_crowded else None
 
 
 def _over_quota(cause: Cause, detail: str, *, is_probe: bool) -> tuple[int, bytes] | None:

@@ -222,3 +222,22 @@ def test_no_form_of_the_path_redirects(world, slash, method, bare):
     assert answer["X-Content-Type-Options"] == "nosniff"
     world.work()
     assert Conversion.objects.get().verdict == "recorded"
+
+
+def test_an_account_id_which_is_public_buys_no_unbounded_log(world, settings):
+    settings.REFUSED_KEPT_PER_DAY = 2
+    url = world.url(account=world.account.public_id)
+    answers = [world.client.get(f"{url}click_id=madeup{n}&payout=1") for n in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert InboundRequest.objects.count() == 2
+
+
+def test_a_click_flooded_without_the_token_still_counts_with_it(world, settings, monkeypatch):
+    monkeypatch.setattr("postbacks.directory.UNVERIFIED_PER_CLICK", 3)
+    settings.REFUSED_SAMPLED_PER_MINUTE = 0
+    for n in range(3):
+        world.say(f"click_id={world.click.click_id}&payout={n + 1}", to={"bare": True})
+    flooded = world.client.get(f"{world.url(bare=True)}click_id={world.click.click_id}&payout=9")
+    assert flooded.status_code == 429
+    assert "with the token" in flooded.text
+    assert world.say(payout="42").verdict == "recorded"
