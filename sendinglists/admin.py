@@ -3,10 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 
+from sendinglists import subscriptions
 from sendinglists.forms import PREFIX, ProviderAccountForm, form_for, initial_for
 from sendinglists.models import (
     Contact,
@@ -94,13 +97,23 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
 
 
+@admin.action(description="Undo the selected opt-outs that came without proof", permissions=["undo"])
+def undo(page: "SubscriptionChangeAdmin", request: HttpRequest, queryset: QuerySet[SubscriptionChange]) -> None:
+    n = subscriptions.undo(queryset, user=request.user, now=timezone.now())
+    page.message_user(request, f"{n} opt-out(s) were undone; those with proof were left alone.", messages.SUCCESS)
+
+
 @admin.register(SubscriptionChange)
 class SubscriptionChangeAdmin(ReadOnlyAdmin):
+    actions = [undo]
     list_display = ["at", "subscription", "decision", "origin", "is_proven", "request_uid"]
     list_select_related = ["subscription__contact", "subscription__sending_list"]
-    list_filter = ["decision", "origin"]
+    list_filter = ["decision", "origin", "is_proven"]
     search_fields = ["=subscription__contact__phone"]
     ordering = ["-id"]
+
+    def has_undo_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("sendinglists.change_subscriptionchange")
 
 
 @admin.register(Suppression)

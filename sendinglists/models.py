@@ -153,6 +153,7 @@ class SubscriptionChange(models.Model):
         REPLY = "reply", "Reply"
         BLOCK_LIST = "block_list", "Block list of the provider"
         VENDOR_CODE = "vendor_code", "Error code of the provider"
+        STAFF = "staff", "Undone by staff"
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE)

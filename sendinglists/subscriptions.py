@@ -3,15 +3,22 @@
 Latest by the provider's time (else ours); ties opt out. So any order of arrival ends in the same state.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from logging import getLogger
+from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from sendinglists.models import SendingList, Subscription
+from sendinglists.models import SendingList, Subscription, SubscriptionChange
+from trackly.models import AuditEntry
 from trackly.totals import Key, Totals, hour_of
-from webhooks.statuses import Decision
+from webhooks.statuses import Decision, fingerprint
+
+logger = getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +34,7 @@ class Decided:
     origin: str
     is_proven: bool
     fingerprint: bytes
-    request_uid: UUID
+    request_uid: UUID | None
     is_test: bool = False
 
 
@@ -44,8 +51,45 @@ def decide(decisions: list[Decided], totals: Totals) -> None:
     for item in fresh:
         if not item.is_test:
             totals.add(Key(item.account_id, hour_of(item.at), item.decision.value, item.list_id or 0))
+    _warn(fresh)
     _move(fresh, subscriptions)
     _suppress(fresh + [item for item in decisions if item.list_id is None])
+
+
+def undo(changes: QuerySet[SubscriptionChange], *, user: Any, now: datetime) -> int:
+    """Take back opt-outs that came without proof, each with an audit entry; how many. Proven ones are left alone."""
+    unproven = changes.filter(is_proven=False, decision=Decision.OPT_OUT)
+    rows = list(unproven.select_related("subscription__contact").order_by("id"))
+    totals = Totals()
+    with transaction.atomic():
+        decide([_undoing(row, now) for row in rows], totals)
+        totals.write()
+        AuditEntry.objects.bulk_create(
+            AuditEntry(user=user, account_id=row.account_id, verb="undid", target=f"subscription change {row.id}")
+            for row in rows
+        )
+    return len(rows)
+
+
+def _undoing(row: SubscriptionChange, now: datetime) -> Decided:
+    return Decided(
+        account_id=row.account_id,
+        list_id=row.subscription.sending_list_id,
+        phone=row.subscription.contact.phone,
+        decision=Decision.OPT_IN,
+        at=now,
+        origin=SubscriptionChange.Origin.STAFF,
+        is_proven=True,
+        fingerprint=fingerprint(("undo", str(row.id))),
+        request_uid=row.request_uid,
+    )
+
+
+def _warn(fresh: list[Decided]) -> None:
+    """Anybody who knows the account id could be closing its lists; a person should look."""
+    unproven = Counter(item.account_id for item in fresh if not item.is_proven)
+    for account_id, n in unproven.items():
+        logger.warning("opt-outs without proof account=%s n=%s", account_id, n)
 
 
 def _subscriptions(decisions: list[Decided]) -> dict[tuple[str, int | None], int]:

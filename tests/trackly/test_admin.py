@@ -238,3 +238,29 @@ def test_accepting_a_held_hit_lets_it_count_once(staff: Client) -> None:
     hit.refresh_from_db()
     assert (hit.verdict, hit.kind, hit.payout) == ("recorded", "conversion", 42)
     assert AuditEntry.objects.filter(verb="accepted", target=f"conversion {hit.pk}").exists()
+
+
+@pytest.mark.django_db
+def test_opt_outs_without_proof_are_undone_in_bulk_and_proven_ones_are_not(staff: Client) -> None:
+    import json
+
+    party = factories.ProviderAccountFactory(demands_authentication=False)
+    sending_list = factories.SendingListFactory(provider_account=party)
+    stop = {"type": "reply", "to": sending_list.number, "text": "STOP"}
+    open_url = f"/api/webhook-feedbacks/sandbox?account={party.account.public_id}"
+    for url, phone in (
+        (open_url, "+14155550101"),
+        (f"/api/webhook-feedbacks/sandbox/{party.callback_token}", "+14155550102"),
+    ):
+        body = json.dumps(stop | {"id": phone, "from": phone})
+        assert Client().post(url, body, content_type="application/json").status_code == 200
+    from trackly.management.commands import work
+
+    work.work(factories.now())
+    ids = list(sending_list.subscription_set.values_list("subscriptionchange__id", flat=True))
+    url = reverse("admin:sendinglists_subscriptionchange_changelist")
+    answer = staff.post(url, {"action": "undo", "_selected_action": ids}, follow=True)
+    assert "1 opt-out(s) were undone" in answer.text
+    states = dict(sending_list.subscription_set.values_list("contact__phone", "state"))
+    assert states == {"+14155550101": "subscribed", "+14155550102": "opted_out"}
+    assert AuditEntry.objects.filter(verb="undid").count() == 1
