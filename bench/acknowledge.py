@@ -24,7 +24,11 @@ def measure(seconds: float) -> list[Line]:
     """The real view and the ordinary one, in turns, so that a busy moment of the machine hits both."""
     account = Account.objects.create(name="Measured")
     ProviderAccount.objects.create(
-        account=account, provider="infobip", name="Measured", callback_token=TOKEN, callback_token_hash=token_hash(TOKEN)
+        account=account,
+        provider="infobip",
+        name="Measured",
+        callback_token=TOKEN,
+        callback_token_hash=token_hash(TOKEN),
     )
     paths = {"ours": f"/api/webhook-feedbacks/infobip/{TOKEN}", "ordinary": f"/ordinary/infobip/{TOKEN}"}
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in paths}
@@ -53,6 +57,8 @@ def _serve() -> tuple[int, subprocess.Popen[bytes]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {"BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2", "WEB_THREADS": "8"}
+    # Whitenoise says that no static files were collected; nobody asks for any.
+    environment["PYTHONWARNINGS"] = "ignore"
     command = ["-m", "gunicorn", "-c", "python:trackly.serving", "--log-level", "error", "trackly.wsgi"]
     server = subprocess.Popen([sys.executable, *command], env=environment)
     for _ in range(100):

@@ -68,7 +68,10 @@ def _requests(party: ProviderAccount, references: list[str]) -> None:
         " peer, is_secure, refusal, answer_status, answer, ids, items, state, attempts, outcome, last_error, version"
     )
     headers = b"host: hooks.example.com\r\ncontent-type: application/json\r\nuser-agent: Apache-HttpClient\r\n"
-    with connection.cursor() as cursor, cursor.copy(f"COPY {InboundRequest._meta.db_table} ({columns}) FROM STDIN") as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {InboundRequest._meta.db_table} ({columns}) FROM STDIN") as copy,
+    ):
         for n, reference in enumerate(references):
             uid = new_uid(int(time.time() * 1000))
             at = time_of(uid)

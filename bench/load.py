@@ -22,8 +22,21 @@ def callback(reference: str, second: int) -> bytes:
         "doneAt": f"2026-11-23T09:{second // 60 % 60:02d}:{second % 60:02d}.000+0000",
         "messageCount": 1,
         "price": {"pricePerMessage": 0.01, "currency": "EUR"},
-        "status": {"groupId": 3, "groupName": "DELIVERED", "id": 5, "name": "DELIVERED_TO_HANDSET", "description": "ok"},
-        "error": {"groupId": 0, "groupName": "OK", "id": 0, "name": "NO_ERROR", "description": "ok", "permanent": False},
+        "status": {
+            "groupId": 3,
+            "groupName": "DELIVERED",
+            "id": 5,
+            "name": "DELIVERED_TO_HANDSET",
+            "description": "ok",
+        },
+        "error": {
+            "groupId": 0,
+            "groupName": "OK",
+            "id": 0,
+            "name": "NO_ERROR",
+            "description": "ok",
+            "permanent": False,
+        },
     }
     return json.dumps({"results": [result]}).encode()
 

@@ -1,7 +1,6 @@
 """Owns the table the measurements end in."""
 
 import os
-
 from dataclasses import dataclass
 
 from django.db import connection
