@@ -18,6 +18,8 @@ graceful_timeout = 15
 # Long enough for any URL a vendor sends (Twilio allows 4,000 characters), and no longer.
 limit_request_line = 8190
 limit_request_fields = 100
+# One path for every instance of a user, and nothing here uses it.
+control_socket_disable = True
 
 
 class MaskingLogger(Logger):

@@ -37,8 +37,9 @@ DATABASES = {
     | {"CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False, "TEST": {"NAME": "test_trackly"}}
 }
 DATABASES["default"].setdefault("OPTIONS", {})
+# 2 s: with the database away every waiting request holds a thread, and the sender should hear of it soon.
 DATABASES["default"]["OPTIONS"] |= {
-    "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 5},
+    "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 2},
     "connect_timeout": 5,
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
