@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from postbacks import directory as postbacks_directory
+from tests.sweeps import sweep
 from trackly import wake
 from trackly.management.commands import work
 from webhooks.inbound import directory as webhooks_directory
@@ -30,7 +31,7 @@ def work_off() -> Callable[[], int]:
         while taken:
             taken = work.work(datetime.now(UTC))
             done += taken
-        work.sweep(datetime.now(UTC), since=datetime(2000, 1, 1, tzinfo=UTC))
+        sweep(datetime.now(UTC), since=datetime(2000, 1, 1, tzinfo=UTC))
         return done
 
     return run

@@ -55,7 +55,8 @@ class Recent(Generic[T]):
         return self._get(key, load, 1)
 
     def clear(self) -> None:
-        self._values.clear()
+        with self._lock:
+            self._values.clear()
 
     def _get(self, key: Hashable, load: Callable[[], T], seconds: float) -> T:
         now = self._timer()
@@ -66,6 +67,13 @@ class Recent(Generic[T]):
         with self._lock:
             self._values[key] = (now, value)
             self._values.move_to_end(key)
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
+            self._shrink(now)
         return value
+
+    def _shrink(self, now: float) -> None:
+        """Drop what is over the size or its time. The oldest stand first, so this looks at no more than it drops."""
+        while self._values:
+            loaded_at, _ = next(iter(self._values.values()))
+            if len(self._values) <= self._size and now - loaded_at < self._seconds:
+                return
+            self._values.popitem(last=False)

@@ -4,20 +4,24 @@ There is no default partition: rows in one would have to be moved before their o
 standalone and attached, which waits for nobody; detaching is concurrent; only then is it dropped.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
+from psycopg.errors import QueryCanceled
 
 logger = getLogger(__name__)
 
 AHEAD = timedelta(days=14)
-# Any constant: one process at a time makes or drops partitions.
-_LOCK = 7_301_002
+PATIENCE = timedelta(seconds=5)
+# Any constants: one process at a time makes partitions, one drops them; a drop that waits holds up no making.
+_MAKING, _DROPPING = 7_301_002, 7_301_003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +56,43 @@ SERIES = (
 
 def ensure(begin: datetime, end: datetime | None = None) -> list[str]:
     """Make every missing partition from `begin` to `end` (default: 14 days on); the names of those made."""
-    made = []
     last = end or begin + AHEAD
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        try:
-            for series in SERIES:
-                start = series.begin(begin)
-                while start <= last:
-                    if _make(cursor, series, start):
-                        made.append(series.name(start))
-                    start = series.end(start)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+        missing = _missing(cursor, begin, last)
+        # Nearly always none; then nobody is waited for.
+        if not missing:
+            return []
+        with _impatiently(cursor):
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_MAKING])
+            try:
+                made = [series.name(start) for series, start in missing if _make(cursor, series, start)]
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_MAKING])
     if made:
-        logger.info("made partitions names=%s", ",".join(made))
+        logger.info("made partitions n=%s first=%s last=%s", len(made), made[0], made[-1])
     return made
+
+
+def _missing(cursor: CursorWrapper, begin: datetime, last: datetime) -> list[tuple[Series, datetime]]:
+    wanted = []
+    for series in SERIES:
+        start = series.begin(begin)
+        while start <= last:
+            wanted.append((series, start))
+            start = series.end(start)
+    cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE NOT inhdetachpending")
+    attached = {name for (name,) in cursor.fetchall()}
+    return [(series, start) for series, start in wanted if series.name(start) not in attached]
+
+
+@contextmanager
+def _impatiently(cursor: CursorWrapper) -> Iterator[None]:
+    """Give up on a lock after seconds: a backup holds its snapshot for hours, and this runs where requests are worked off."""
+    cursor.execute("SELECT set_config('statement_timeout', %s, false)", [f"{PATIENCE.total_seconds()}s"])
+    try:
+        yield
+    finally:
+        cursor.execute("RESET statement_timeout")
 
 
 def _make(cursor: CursorWrapper, series: Series, begin: datetime) -> bool:
@@ -90,23 +115,32 @@ def expire(now: datetime) -> list[str]:
 
     Must run outside a transaction: a concurrent detach cannot be part of one. Nothing is done while another process is at it.
     """
-    dropped = []
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+    dropped: list[str] = []
+    with connection.cursor() as cursor, _impatiently(cursor):
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_DROPPING])
         if not cursor.fetchone()[0]:
             return []
         try:
-            for series in SERIES:
-                oldest = series.begin(now - timedelta(days=getattr(settings, series.keep)))
-                for name, tie in _leaves(cursor, series):
-                    if name < series.name(oldest) and not _has_due(cursor, name):
-                        _drop(cursor, series, name, tie)
-                        dropped.append(name)
+            _drop_old(cursor, now, dropped)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            # A detach that was interrupted stays pending, and is finished the next time.
+            logger.warning("partitions are in use, dropping is tried again later")
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_DROPPING])
     if dropped:
         logger.info("dropped partitions names=%s", ",".join(dropped))
     return dropped
+
+
+def _drop_old(cursor: CursorWrapper, now: datetime, dropped: list[str]) -> None:
+    for series in SERIES:
+        oldest = series.begin(now - timedelta(days=getattr(settings, series.keep)))
+        for name, tie in _leaves(cursor, series):
+            if name < series.name(oldest) and not _has_due(cursor, name):
+                _drop(cursor, series, name, tie)
+                dropped.append(name)
 
 
 def _leaves(cursor: CursorWrapper, series: Series) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ MAX_DEPTH = 64
 MAX_FIELDS = 1_000
 # Percent-decoding costs a microsecond a character; no vendor's form comes near this.
 MAX_FORM_BYTES = 256 * 1024
-_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# A string that never ends is one token too: it must not be tried again from each quote in it.
+_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 T = TypeVar("T")
 

@@ -3,15 +3,16 @@
 import logging
 import re
 
-_TOKEN_SEGMENT = re.compile(
-    r"(/api/(?:webhook-feedbacks|postbacks)/[a-z0-9_-]+/)(?!(?:mo|status|blocklist)\b)[^/?\s\"]+"
-)
+# Everything behind the slug: which segment is the token depends on a grammar that a wrong URL does not keep.
+_INBOUND = re.compile(r"(/+api/+(?:webhook-feedbacks|postbacks)/+[^/?\s\"]+/+)[^?\s\"]+", re.IGNORECASE)
+# Tokens have this shape, wherever somebody puts one.
+_TOKEN = re.compile(r"(?<=/)[a-z2-7]{26}(?![a-z0-9])")
 _PHONE = re.compile(r"(?<![\w.-])\+\d{5,11}(\d{2})(?!\d)")
 
 
 def mask_tokens(text: str) -> str:
-    """`text` with the secret segment of inbound paths replaced."""
-    return _TOKEN_SEGMENT.sub(r"\1***", text)
+    """`text` with what may be secret in inbound paths replaced."""
+    return _TOKEN.sub("***", _INBOUND.sub(r"\1***", text))
 
 
 def mask_phone(number: str) -> str:

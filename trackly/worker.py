@@ -14,8 +14,7 @@ from logging import getLogger
 
 import psycopg
 from django.conf import settings
-from django.db import Error as DatabaseError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 from psycopg_pool import PoolTimeout
 
@@ -26,7 +25,9 @@ logger = getLogger(__name__)
 
 IDLE_S = 1.0
 BEAT = timedelta(seconds=10)
-TROUBLE = (DatabaseError, psycopg.Error, PoolTimeout)
+CHORE_AGAIN = timedelta(seconds=30)
+# The database is away or overloaded; a wrong statement is not among these, and waiting would not mend it.
+TROUBLE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,13 +106,10 @@ class Worker:
                 chore.due_at = now + chore.every
                 try:
                     chore.do(now)
-                except TROUBLE:
-                    # Its turn comes again with the database.
-                    chore.due_at = None
-                    raise
                 except Exception:
-                    # One odd row in a sweep must not keep the inbox from being worked off.
+                    # Whatever keeps a chore from being done must not keep the inbox from being worked off.
                     logger.exception("chore failed name=%s", chore.name)
+                    chore.due_at = now + min(chore.every, CHORE_AGAIN)
 
     def _listen(self) -> psycopg.Connection:
         if self._ear is None:

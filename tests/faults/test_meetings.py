@@ -10,7 +10,7 @@ from django.db import transaction
 
 from postbacks.models import Conversion
 from sendinglists.models import Message
-from tests import factories
+from tests import factories, sweeps
 from tests.faults import processes, traffic
 from trackly.management.commands import work
 from webhooks.inbound import batches
@@ -21,7 +21,7 @@ Sweep = Callable[[], Any]
 
 
 def sweep() -> None:
-    work.sweep(datetime.now(UTC), since=traffic.SENT_AT)
+    sweeps.sweep(datetime.now(UTC), since=traffic.SENT_AT)
 
 
 class Meeting:

@@ -130,7 +130,7 @@ def test_one_that_was_detached_and_not_yet_dropped_is_dropped() -> None:
 def test_nothing_is_dropped_while_another_process_is_at_it() -> None:
     partitions.ensure(OLD, OLD)
     with wake.connect() as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [partitions._LOCK])
+        other.execute("SELECT pg_advisory_lock(%s)", [partitions._DROPPING])
         assert partitions.expire(datetime.now(UTC)) == []
     assert partitions.expire(datetime.now(UTC)) == OLD_NAMES
 
@@ -139,7 +139,7 @@ def test_the_advisory_lock_is_given_back() -> None:
     partitions.ensure(OLD, OLD)
     partitions.expire(datetime.now(UTC))
     with wake.connect() as other:
-        assert other.execute("SELECT pg_try_advisory_lock(%s)", [partitions._LOCK]).fetchone() == (True,)
+        assert other.execute("SELECT pg_try_advisory_lock(%s)", [partitions._DROPPING]).fetchone() == (True,)
 
 
 def test_rows_can_be_stored_while_one_is_dropped() -> None:
@@ -155,3 +155,31 @@ def test_rows_can_be_stored_while_one_is_dropped() -> None:
                 " FOR VALUES FROM ('2024-03-01+00') TO ('2024-03-02+00')"
             )
     assert "inbound_webhook_20240301" in partitions.expire(datetime.now(UTC))
+
+
+def test_an_open_snapshot_such_as_a_backups_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "PATIENCE", timedelta(seconds=0.5))
+    partitions.ensure(OLD, OLD)
+    backup = wake.connect()
+    backup.autocommit = False
+    backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    backup.execute("SELECT count(*) FROM inbound_webhook")
+    assert partitions.expire(datetime.now(UTC)) == []
+    # Making is held up neither by the one who waits nor by what he left half done.
+    with wake.connect() as dropping:
+        dropping.execute("SELECT pg_advisory_lock(%s)", [partitions._DROPPING])
+        made = partitions.ensure(datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 5, tzinfo=UTC))
+    assert "inbound_webhook_20240305" in made
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+    backup.close()
+    assert "inbound_webhook_20240228" in partitions.expire(datetime.now(UTC))
+
+
+def test_nothing_is_waited_for_when_none_is_missing() -> None:
+    now = datetime.now(UTC)
+    partitions.ensure(now)
+    with wake.connect() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [partitions._MAKING])
+        assert partitions.ensure(now) == []

@@ -10,7 +10,7 @@ from threading import Timer
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from tests import factories
 from trackly import wake, worker
@@ -118,15 +118,20 @@ def test_a_chore_that_fails_keeps_nobody_from_working(caplog: pytest.LogCaptureF
     assert "chore failed name=odd" in caplog.text
 
 
-def test_a_chore_stopped_by_the_database_has_its_turn_again() -> None:
+@pytest.mark.parametrize("fault", [OperationalError("gone"), ProgrammingError("permission denied to create")])
+def test_a_chore_the_database_refuses_is_tried_again_and_holds_up_no_work(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    monkeypatch.setattr(worker, "CHORE_AGAIN", timedelta(0))
     done = []
 
     def sometimes(now: datetime) -> None:
         done.append(now)
         if len(done) == 1:
-            raise OperationalError("gone")
+            raise fault
 
-    Script(5, 0, chores=[Chore(name="c", every=timedelta(hours=1), do=sometimes)]).run()
+    script = Script(5, 0, chores=[Chore(name="c", every=timedelta(hours=1), do=sometimes)])
+    assert script.run() == ["work"] * 2
     assert len(done) == 2
 
 

@@ -17,6 +17,7 @@ import pytest
 from sendinglists.models import Message, SendingList
 from tests.factories import MessageFactory, ProviderAccountFactory, SendingListFactory
 from tests.webhooks.calls import BASE, call, events, reply, report, token_url
+from trackly.payloads import too_deep
 from trackly.wsgi import BodyCap
 from webhooks.inbound.models import Cause, InboundRequest, ParkedReport, Reply, State
 
@@ -270,3 +271,23 @@ def test_no_content_type_stops_a_report_and_it_is_stored_as_it_came(
     assert message.status == "delivered"
     lines = re.findall(rb"content-type: ([^\r]*)\r\n", bytes(InboundRequest.objects.get().headers))
     assert lines == ([content_type.encode("latin-1")] if content_type else [])
+
+
+def test_a_string_that_never_ends_is_scanned_once() -> None:
+    # Sixty-four kilobytes took seven seconds, quadrupling with each doubling; a linear scan of four megabytes takes a moment.
+    body = b"[]" * 65 + b'"' + b'\\"' * 2_000_000
+    assert not too_deep(body)
+    assert not too_deep(body + b"\\")
+    assert too_deep(b"[" * 65 + b'"' + b'\\"' * 100)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 20])
+def test_a_body_cut_off_by_a_lost_connection_is_refused(sent: int) -> None:
+    whole = b"click_id=k3v9&payout=42.50"
+    reached = []
+    application = BodyCap(lambda environ, start_response: reached.append(environ) or [], 1000)
+    statuses: list[str] = []
+    environ = {"CONTENT_LENGTH": str(len(whole)), "wsgi.input": BytesIO(whole[:sent]), "REQUEST_METHOD": "POST"}
+    application(environ, lambda status, headers: statuses.append(status))
+    assert statuses == ["400 Bad Request"]
+    assert not reached

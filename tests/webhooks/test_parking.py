@@ -1,12 +1,13 @@
 """A report that comes before its message is known waits for it; one about somebody else's message has no effect."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from sendinglists.models import Message, SendingList, Subscription
-from tests.factories import MessageFactory, SendingListFactory
+from tests.factories import MessageFactory, ParkedReportFactory, SendingListFactory
+from tests.sweeps import sweep
 from tests.webhooks.calls import BASE, OURS, call, events, report, tell
 from trackly.management.commands import work
 from trackly.models import HourlyTotal
@@ -133,6 +134,16 @@ def test_old_parked_report_is_left_to_the_seldom_sweep(line: SendingList, work_o
     ParkedReport.objects.update(received_at=datetime(2026, 1, 1, tzinfo=UTC))
     message = MessageFactory(sending_list=line, provider_message_id="v-7")
     now = datetime.now(UTC)
-    assert work.sweep(now, since=now - work.YOUNG) == 0
-    assert work.sweep(now, since=datetime(2025, 1, 1, tzinfo=UTC)) == 1
+    assert sweep(now, since=now - work.YOUNG) == 0
+    assert sweep(now, since=datetime(2025, 1, 1, tzinfo=UTC)) == 1
     assert message.deliveryevent_set.exists()
+
+
+@pytest.mark.django_db
+def test_a_report_that_cannot_be_read_any_more_is_set_aside_and_holds_up_nothing() -> None:
+    odd = MessageFactory()
+    ParkedReportFactory(message_key=odd.reference, party_id=odd.provider_account_id, report=b'{"status":"of another version"}')
+    now = datetime.now(UTC)
+    assert sweep(now, since=now - timedelta(hours=1)) == 0
+    assert "Invalid enum value" in ParkedReport.objects.get().error
+    assert sweep(now, since=now - timedelta(hours=1)) == 0

@@ -174,7 +174,17 @@ class ParkedReportAdmin(ReadOnlyAdmin):
     list_filter = ["provider"]
     search_fields = ["=message_key"]
     ordering = ["-id"]
-    fields = ["received_at", "account", "provider", "party_id", "message_key", "status", "shown_report", "request_uid"]
+    fields = [
+        "received_at",
+        "account",
+        "provider",
+        "party_id",
+        "message_key",
+        "status",
+        "error",
+        "shown_report",
+        "request_uid",
+    ]
 
     @admin.display(description="Report")
     def shown_report(self, row: ParkedReport) -> SafeString:

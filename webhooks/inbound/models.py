@@ -58,9 +58,10 @@ FAILED = Q(state__in=["failed", "refused"]) | Q(state="done") & ~Q(refusal="") |
 
 
 class InboundRequestQuerySet(models.QuerySet["InboundRequest"]):
-    def by_uid(self, uid: UUID) -> "InboundRequestQuerySet":
-        """The row of this uid, found in its one partition: a uid carries its receive time."""
-        return self.filter(uid=uid, received_at=time_of(uid))
+    def by_uid(self, uid: UUID, source: str = "") -> "InboundRequestQuerySet":
+        """The row of this uid, found in its one partition: a uid carries its receive time. Without `source`, one of each."""
+        found = self.filter(uid=uid, received_at=time_of(uid))
+        return found.filter(source=source) if source else found
 
 
 class InboundRequest(models.Model):
@@ -203,6 +204,7 @@ class ParkedReport(models.Model):
     fingerprint = models.BinaryField(max_length=32, editable=False)
     status = models.CharField(max_length=12, choices=Status)
     report = models.BinaryField(help_text="The report, as JSON.")
+    error = models.CharField(max_length=200, blank=True, help_text="Why the sweep set it aside; empty: it did not.")
     received_at = models.DateTimeField()
     request_uid = models.UUIDField()
 

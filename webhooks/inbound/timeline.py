@@ -1,6 +1,6 @@
 """Owns the timeline of a message: reports matched, entered once, and the message's state raised to the greatest of them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -104,38 +104,48 @@ def apply_reports(heard: list[Heard], tally: Tally, totals: Totals) -> list[Deci
     return _apply(matched, tally, totals)
 
 
-def sweep(now: datetime, *, since: datetime, tally: Tally) -> int:
+def sweep(now: datetime, *, since: datetime) -> int:
     """Join parked reports received since then with messages known by now; how many found theirs.
 
     This, and not the look at arrival, is what guarantees a match: of two transactions that commit at the same moment
     neither may have seen the other.
     """
     totals = Totals()
+    # Their requests were told what came of them when they came.
+    tally: Tally = defaultdict(Counter)
     with transaction.atomic():
+        heard = _unpark(since)
+        matched, _ = _divide(list(heard.values()), tally) if heard else ([], [])
+        subscriptions.decide(_apply(matched, tally, totals), totals)
+        totals.write()
+        taken = {id(item) for _, item in matched}
+        done = [key for key, item in heard.items() if id(item) in taken]
         with connection.cursor() as cursor:
-            cursor.execute(_SWEEP, [since, SWEEP_LIMIT])
-            rows = cursor.fetchall()
-        if not rows:
-            return 0
-        heard = [
-            Heard(
-                report=msgspec.json.decode(bytes(report), type=Report),
+            cursor.execute("DELETE FROM webhooks_parkedreport WHERE id = ANY(%s)", [done])
+    return len(done)
+
+
+def _unpark(since: datetime) -> dict[int, Heard]:
+    """Parked reports whose message is known, by id; locked. What cannot be read any more is set aside with the cause."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SWEEP, [since, SWEEP_LIMIT])
+        rows = cursor.fetchall()
+        heard = {}
+        for key, provider, party_id, account_id, report, received_at, request_uid in rows:
+            try:
+                said = msgspec.json.decode(bytes(report), type=Report)
+            except msgspec.MsgspecError as error:
+                cursor.execute("UPDATE webhooks_parkedreport SET error = %s WHERE id = %s", [str(error)[:200], key])
+                continue
+            heard[key] = Heard(
+                report=said,
                 provider=provider,
                 party_id=party_id,
                 account_id=account_id,
                 received_at=received_at,
                 request_uid=request_uid,
             )
-            for _, provider, party_id, account_id, report, received_at, request_uid in rows
-        ]
-        matched, _ = _divide(heard, tally)
-        subscriptions.decide(_apply(matched, tally, totals), totals)
-        totals.write()
-        taken = {id(item) for _, item in matched}
-        done = [row[0] for row, item in zip(rows, heard, strict=True) if id(item) in taken]
-        with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM webhooks_parkedreport WHERE id = ANY(%s)", [done])
-    return len(done)
+    return heard
 
 
 def _divide(heard: list[Heard], tally: Tally) -> tuple[list[tuple[Known, Heard]], list[Heard]]:
@@ -332,16 +342,16 @@ WHERE message.id = new.id
 """
 _INSERT_PARKED = """
 INSERT INTO webhooks_parkedreport (provider, account_id, party_id, message_key, fingerprint, status, report, received_at,
-                                   request_uid)
-SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bytea[], %s::text[], %s::bytea[],
-                     %s::timestamptz[], %s::uuid[])
+                                   request_uid, error)
+SELECT *, '' FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bytea[], %s::text[], %s::bytea[],
+                         %s::timestamptz[], %s::uuid[])
 ON CONFLICT (message_key, provider, party_id, fingerprint) DO NOTHING
 """
 _SWEEP = """
 SELECT parked.id, parked.provider, parked.party_id, parked.account_id, parked.report, parked.received_at,
        parked.request_uid
 FROM webhooks_parkedreport parked
-WHERE parked.received_at >= %s AND (
+WHERE parked.received_at >= %s AND parked.error = '' AND (
     EXISTS (SELECT FROM sendinglists_message message
             JOIN sendinglists_provideraccount party ON party.id = message.provider_account_id
             WHERE message.reference = parked.message_key AND party.provider = parked.provider

@@ -1,26 +1,27 @@
 """manage.py work: works off the inbox, sweeps what found no partner, counts clicks, keeps partitions. Any number may run."""
 
 import signal
-from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from postbacks import clicks, conversions
 from trackly import partitions
+from trackly.locks import advisory_lock
 from trackly.worker import Chore, Worker
 from webhooks.inbound import batches, processing, timeline
-from webhooks.inbound.models import RefusalTally, Source
+from webhooks.inbound.models import ParkedReport, RefusalTally, Source
 
 JOBS = (
     batches.Job(source=Source.WEBHOOK, handle=processing.process),
     batches.Job(source=Source.POSTBACK, handle=conversions.record),
 )
 # Rows that miss their partner by moments are swept often; the old ones seldom, for as long as they are kept.
-YOUNG = timedelta(hours=1)
+YOUNG, YOUNG_EVERY, ALL_EVERY = timedelta(hours=1), timedelta(seconds=3), timedelta(minutes=10)
+Sweep = Callable[[datetime, datetime], int]
 
 
 class Command(BaseCommand):
@@ -40,10 +41,11 @@ def build() -> Worker:
         recover=recover,
         chores=[
             Chore(name="partitions", every=timedelta(hours=1), do=keep_partitions),
-            Chore(name="sweep", every=timedelta(seconds=3), do=lambda now: sweep(now, since=now - YOUNG)),
-            Chore(name="sweep all", every=timedelta(minutes=10), do=lambda now: sweep(now, since=_ever(now))),
+            *_sweeps("reports", sweep_reports),
+            *_sweeps("postbacks", sweep_postbacks),
+            Chore(name="status words", every=YOUNG_EVERY, do=alone("status words", conversions.sweep_unmapped)),
             Chore(name="clicks", every=timedelta(seconds=1), do=lambda now: clicks.tally()),
-            Chore(name="tallies", every=timedelta(hours=1), do=forget_tallies),
+            Chore(name="forget", every=timedelta(hours=1), do=forget),
         ],
     )
 
@@ -58,13 +60,37 @@ def recover(now: datetime) -> int:
     return sum(batches.run_guarded(job, now=now) for job in JOBS)
 
 
-def sweep(now: datetime, *, since: datetime) -> int:
-    """Join what arrived on two sides and missed each other; how many found their partner."""
-    found = total = timeline.sweep(now, since=since, tally=_nobody_asks())
+def _sweeps(name: str, sweep: Sweep) -> list[Chore]:
+    """One sweep for what came lately, often, and one for everything, seldom; each by one worker at a time."""
+    return [
+        Chore(name=name, every=YOUNG_EVERY, do=alone(name, lambda now: sweep(now, now - YOUNG))),
+        Chore(name=f"all {name}", every=ALL_EVERY, do=alone(name, lambda now: sweep(now, _ever(now)))),
+    ]
+
+
+def sweep_reports(now: datetime, since: datetime) -> int:
+    """Join parked reports with messages known by now; how many found theirs."""
+    found = total = timeline.sweep(now, since=since)
     while found == timeline.SWEEP_LIMIT:
-        found = timeline.sweep(now, since=since, tally=_nobody_asks())
+        found = timeline.sweep(now, since=since)
         total += found
-    return total + conversions.sweep_unknown(now, since=since) + conversions.sweep_unmapped(now)
+    return total
+
+
+def sweep_postbacks(now: datetime, since: datetime) -> int:
+    """Judge hits whose click is known by now; how many."""
+    return conversions.sweep_unknown(now, since=since)
+
+
+def alone(name: str, do: Callable[[datetime], object]) -> Callable[[datetime], None]:
+    """`do`, unless another worker is at it: joining twice is harmless, and twice the work."""
+
+    def run(now: datetime) -> None:
+        with advisory_lock(f"chore {name}") as is_ours:
+            if is_ours:
+                do(now)
+
+    return run
 
 
 def keep_partitions(now: datetime) -> None:
@@ -73,15 +99,12 @@ def keep_partitions(now: datetime) -> None:
     partitions.expire(now)
 
 
-def forget_tallies(now: datetime) -> None:
-    """Counts of refused requests are kept as long as the requests themselves."""
-    RefusalTally.objects.filter(bucket__lt=now - timedelta(days=settings.RETENTION_WEBHOOKS_DAYS)).delete()
+def forget(now: datetime) -> None:
+    """Counts of refused requests, and reports that never found their message, go with the requests they came in."""
+    oldest = now - timedelta(days=settings.RETENTION_WEBHOOKS_DAYS)
+    RefusalTally.objects.filter(bucket__lt=oldest).delete()
+    ParkedReport.objects.filter(received_at__lt=oldest).delete()
 
 
 def _ever(now: datetime) -> datetime:
     return now - timedelta(days=max(settings.RETENTION_WEBHOOKS_DAYS, settings.RETENTION_POSTBACKS_DAYS))
-
-
-def _nobody_asks() -> dict[UUID, Counter[str]]:
-    """The requests of swept reports were answered and told their outcome when they came."""
-    return defaultdict(Counter)
