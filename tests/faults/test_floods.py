@@ -74,7 +74,7 @@ def test_fifty_identical_requests_before_what_they_speak_of_count_once_after_it_
 
     def sweep() -> int:
         now = datetime.now(UTC)
-        return sweep(now, since=traffic.SENT_AT)
+        return sweeps.sweep(now, since=traffic.SENT_AT)
 
     swept = processes.at_once([sweep] * 4)
     assert all(isinstance(n, int) for n in swept), swept
