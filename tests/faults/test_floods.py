@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sendinglists.models import Message
-from tests import factories
+from tests import factories, sweeps
 from tests.faults import processes, traffic
 from trackly.management.commands import work
 from webhooks.inbound import batches
