@@ -18,7 +18,11 @@ lint: .venv/dev
 bench: .venv/run
 	$(VENV) -m bench
 
+# Debian's python3 comes without ensurepip: as root its package is installed, otherwise said.
 .venv/run: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 make $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -y -q python3-venv; } \
+	  || { echo "Python lacks its venv module: apt-get install python3-venv, then try again."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
