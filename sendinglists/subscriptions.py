@@ -173,6 +173,7 @@ _STATE = {
     Decision.OPT_OUT: Subscription.State.OPTED_OUT.value,
     Decision.OPT_IN: Subscription.State.SUBSCRIBED.value,
 }
+# Every row is made or locked in one order: two batches that meet wait for each other in turn and never in a ring.
 _MAKE_CONTACTS = """
 INSERT INTO sendinglists_contact (account_id, phone, created_at)
 SELECT account_id, phone, now() FROM unnest(%s::bigint[], %s::text[]) AS person (account_id, phone)
@@ -183,6 +184,7 @@ INSERT INTO sendinglists_subscription (account_id, contact_id, sending_list_id, 
 SELECT place.account_id, contact.id, place.list_id, 'subscribed'
 FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS place (account_id, phone, list_id)
 JOIN sendinglists_contact contact ON contact.account_id = place.account_id AND contact.phone = place.phone
+ORDER BY contact.id, place.list_id
 ON CONFLICT (contact_id, sending_list_id) DO NOTHING
 """
 _LOCK_SUBSCRIPTIONS = """

@@ -137,3 +137,17 @@ def test_decision_about_a_test_message_is_in_no_total(line: SendingList) -> None
     enter(decided(line, OUT, is_test=True))
     assert state() == "opted_out"
     assert not HourlyTotal.objects.exists()
+
+
+def test_subscriptions_are_made_in_the_order_of_contacts_and_lists_whatever_the_order_of_phones(
+    line: SendingList,
+) -> None:
+    """Two batches that make the same ones in two orders would wait for each other."""
+    lists = [line, *(SendingListFactory(provider_account=line.provider_account) for _ in range(2))]
+    phones = [f"+1415555{n:04d}" for n in range(300)]
+    for phone in reversed(phones):
+        Contact.objects.create(account=line.account, phone=phone)
+    enter(*(decided(sending_list, OUT, phone=phone) for sending_list in reversed(lists) for phone in phones))
+    made = list(Subscription.objects.order_by("id").values_list("contact_id", "sending_list_id"))
+    assert len(made) == 900
+    assert made == sorted(made)

@@ -150,6 +150,16 @@ def test_two_auth_tokens_are_valid_while_rotating_and_the_expired_one_is_not(twi
     assert answers == {"new": 200, "old": 200, "expired": 403}
 
 
+@pytest.mark.parametrize("sid", ["AC" + "0" * 63, "A" * 200_000, "AC1 OR 1", "AC1\n", "", "\u0410\u0421" + "1"])
+def test_account_sid_that_can_be_none_is_neither_looked_for_nor_remembered(
+    sid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(directory, "_load", lambda route, vendor: asked.append(vendor) or directory.Found())
+    assert call(f"{BASE}/twilio", urlencode({"MessageSid": "SM1", "AccountSid": sid}).encode()).status == 403
+    assert set(asked) == {""}
+
+
 # --- tokens
 
 

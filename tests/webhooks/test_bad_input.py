@@ -17,9 +17,11 @@ import pytest
 from sendinglists.models import Message, SendingList
 from tests.factories import MessageFactory, ProviderAccountFactory, SendingListFactory
 from tests.webhooks.calls import BASE, call, events, reply, report, token_url
-from trackly.payloads import too_deep
+from trackly.payloads import BadPayload, read_json, too_deep
 from trackly.wsgi import BodyCap
+from webhooks import providers
 from webhooks.inbound.models import Cause, InboundRequest, ParkedReport, Reply, State
+from webhooks.providers.base import MAX_ITEMS
 
 pytestmark = pytest.mark.django_db
 WorkOff = Callable[[], int]
@@ -151,6 +153,56 @@ def test_query_of_more_than_a_thousand_fields_is_400_and_kept() -> None:
     row = InboundRequest.objects.get()
     assert (row.refusal, bytes(row.query)) == (Cause.UNREADABLE, query.encode())
     assert "1000 fields" in row.outcome
+
+
+def crowd(n: int) -> dict[str, tuple[str, bytes]]:
+    """Envelopes of n items each, by the shape they come in."""
+    zeros = b",".join([b"0"] * n)
+    return {
+        "Infobip JSON": ("infobip", b'{"results":[' + zeros + b"]}"),
+        "Infobip XML": ("infobip", b"<DeliveryReports><results>" + b"<r/>" * n + b"</results></DeliveryReports>"),
+        "CM list": ("cm", b'{"messages":{"msg":[' + zeros + b"]}}"),
+        "CM XML": ("cm", b"<MESSAGES>" + b"<MSG/>" * n + b"</MESSAGES>"),
+        "sandbox": ("sandbox", b'{"events":[' + zeros + b"]}"),
+    }
+
+
+@pytest.mark.parametrize(("slug", "body"), crowd(MAX_ITEMS + 1).values(), ids=crowd(0))
+def test_more_items_than_any_vendor_sends_are_400_before_one_is_built_and_kept(
+    slug: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(*_: object) -> None:
+        raise AssertionError("an item was built")
+
+    monkeypatch.setattr(type(providers.all_providers()[slug]), "_item", built)
+    party = ProviderAccountFactory(provider=slug)
+    answer = call(token_url(party), body)
+    assert (answer.status, json.loads(answer.body)["detail"]) == (400, "more than 5000 items in one request")
+    row = InboundRequest.objects.get()
+    assert (row.refusal, row.party_id, row.items) == (Cause.UNREADABLE, party.id, 1)
+
+
+@pytest.mark.parametrize(("slug", "body"), crowd(MAX_ITEMS).values(), ids=crowd(0))
+def test_as_many_items_as_the_bound_are_read(slug: str, body: bytes) -> None:
+    assert call(token_url(ProviderAccountFactory(provider=slug)), body).status == 200
+    assert InboundRequest.objects.get().items == MAX_ITEMS
+
+
+def test_four_megabytes_of_zeros_at_the_bare_url_are_refused() -> None:
+    body = b'{"results":[' + b"0," * (2 * 1024 * 1024 - 10) + b"0]}"
+    assert call(f"{BASE}/infobip", body).status == 403
+
+
+@pytest.mark.parametrize("rest", ["", "/wrong-token", "?account=nobody"])
+def test_refused_request_is_read_once_though_the_tables_are_asked_twice(
+    rest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    sandbox = type(providers.all_providers()["sandbox"])
+    parse = sandbox.parse
+    monkeypatch.setattr(sandbox, "parse", lambda self, request: reads.append(1) or parse(self, request))
+    assert call(f"{BASE}/sandbox{rest}", events(report("v-1"))).status in (403, 404)
+    assert len(reads) == 1
 
 
 # --- odd values in readable bodies
@@ -291,3 +343,9 @@ def test_a_body_cut_off_by_a_lost_connection_is_refused(sent: int) -> None:
     application(environ, lambda status, headers: statuses.append(status))
     assert statuses == ["400 Bad Request"]
     assert not reached
+
+
+@pytest.mark.parametrize("item", [b"{}", b"[]"])
+def test_millions_of_brackets_are_refused_uncounted(item: bytes) -> None:
+    with pytest.raises(BadPayload, match="more than 100000"):
+        read_json(b"[" + b",".join([item] * 1_000_000) + b"]")

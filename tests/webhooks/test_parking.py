@@ -142,7 +142,9 @@ def test_old_parked_report_is_left_to_the_seldom_sweep(line: SendingList, work_o
 @pytest.mark.django_db
 def test_a_report_that_cannot_be_read_any_more_is_set_aside_and_holds_up_nothing() -> None:
     odd = MessageFactory()
-    ParkedReportFactory(message_key=odd.reference, party_id=odd.provider_account_id, report=b'{"status":"of another version"}')
+    ParkedReportFactory(
+        message_key=odd.reference, party_id=odd.provider_account_id, report=b'{"status":"of another version"}'
+    )
     now = datetime.now(UTC)
     assert sweep(now, since=now - timedelta(hours=1)) == 0
     assert "Invalid enum value" in ParkedReport.objects.get().error

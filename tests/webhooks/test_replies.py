@@ -85,6 +85,17 @@ def test_stop_and_start_of_the_same_moment_close(words: tuple[str, str], line: S
     assert states() == ["opted_out"]
 
 
+def test_stop_from_the_future_counts_at_its_receipt_and_can_be_undone(line: SendingList, work_off: WorkOff) -> None:
+    tell(line.provider_account, reply("STOP", at="2099-01-01T00:00:00Z"))
+    work_off()
+    received_at = InboundRequest.objects.get().received_at
+    assert SubscriptionChange.objects.get().at == Subscription.objects.get().decided_at == received_at
+    assert Reply.objects.get().at is None
+    tell(line.provider_account, reply("START", key="r-2"))
+    work_off()
+    assert states() == ["subscribed"]
+
+
 def test_repeated_reply_is_stored_and_counted_once(line: SendingList, work_off: WorkOff) -> None:
     tell(line.provider_account, reply("hello"), reply("hello"))
     work_off()

@@ -3,9 +3,11 @@
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 from twilio.request_validator import RequestValidator
 
 from sendinglists.models import Message, ProviderAccount, SendingList
@@ -134,6 +136,65 @@ def test_replay_of_a_wrong_token_counts_once_the_token_is_somebodys(
     assert (row.state, row.account_id, row.proof) == (State.DONE, party.account_id, Proof.TOKEN)
     sent.refresh_from_db()
     assert sent.status == "delivered"
+
+
+def test_reports_at_a_withdrawn_token_are_kept_for_their_owner_and_count_once_it_is_valid_again(
+    line: SendingList, work_off: WorkOff, settings: Any
+) -> None:
+    """A rotation without an overlap, noticed late: more reports than the sample of strangers' requests holds."""
+    settings.REFUSED_SAMPLED_PER_MINUTE = 1
+    party, old = line.provider_account, token_url(line.provider_account)
+    known = MessageFactory.create_batch(30, sending_list=line)
+    party.rotate_token(until=datetime.now(UTC) - timedelta(seconds=1))
+    party.save()
+    directory.forget()
+    assert {call(old, events(report(message.reference))).status for message in known} == {403}
+    rows = InboundRequest.objects.all()
+    assert rows.count() == 30
+    kept = set(rows.values_list("account", "party_id", "proof", "refusal", "state"))
+    assert kept == {(party.account_id, party.id, Proof.NONE, Cause.BAD_TOKEN, State.REFUSED)}
+    replay_all()
+    work_off()
+    assert set(rows.values_list("state", "refusal")) == {(State.REFUSED, Cause.BAD_TOKEN)}
+    ProviderAccount.objects.update(previous_token_until=datetime.now(UTC) + timedelta(hours=1))
+    replay_all()
+    work_off()
+    assert set(rows.values_list("state", "refusal", "proof")) == {(State.DONE, "", Proof.TOKEN)}
+    assert {message.status for message in Message.objects.all()} == {"delivered"}
+
+
+def test_wrong_token_and_nothing_known_named_is_nobodys(message: Message) -> None:
+    for key in ("v-1", "a" * 26):
+        assert call(f"{BASE}/sandbox/wrong-token", events(report(key))).status == 403
+    assert set(InboundRequest.objects.values_list("account", "party_id")) == {(None, None)}
+
+
+def put_beyond_decryption(column: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE sendinglists_provideraccount SET {column} = 'by a key that is gone'")
+
+
+@pytest.mark.parametrize("rest", ["token", "account", "reference"])
+def test_receiving_decrypts_no_callback_token(rest: str, message: Message) -> None:
+    party = message.provider_account
+    ProviderAccount.objects.update(demands_authentication=False)
+    put_beyond_decryption("callback_token")
+    target = {
+        "token": token_url(party),
+        "account": f"{BASE}/sandbox?account={party.account.public_id}",
+        "reference": f"{BASE}/sandbox",
+    }[rest]
+    assert call(target, events(report(message.reference))).status == 200
+
+
+def test_credentials_no_key_opens_are_503_and_nothing_is_stored(
+    party: ProviderAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_beyond_decryption("credentials")
+    answer = call(token_url(party), BODY)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert "error=Undecryptable" in caplog.text
+    assert not InboundRequest.objects.exists()
 
 
 def test_replay_of_a_twilio_request_verifies_its_signature_over_the_path_with_the_token(work_off: WorkOff) -> None:

@@ -157,6 +157,34 @@ def test_report_with_a_time_wins_over_one_without(message: Message, work_off: Wo
     assert after(message, work_off, *told).status == "failed"
 
 
+def test_report_from_the_future_has_no_time_and_outranks_no_later_one(message: Message, work_off: WorkOff) -> None:
+    told = report("v-1", "failed", at="2099-01-01T00:00:00Z"), report("v-1", "delivered", at=NINE)
+    assert after(message, work_off, *told).status == "delivered"
+    assert set(message.deliveryevent_set.values_list("vendor_status", "at")) == {
+        ("failed", None),
+        ("delivered", datetime(2026, 11, 23, 9, tzinfo=UTC)),
+    }
+
+
+@pytest.mark.parametrize(("ahead", "is_believed"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+def test_provider_clock_may_be_a_day_ahead(
+    ahead: timedelta, is_believed: bool, message: Message, work_off: WorkOff
+) -> None:
+    at = datetime.now(UTC) + ahead
+    after(message, work_off, report("v-1", at=at.isoformat()))
+    assert message.deliveryevent_set.get().at == (at if is_believed else None)
+
+
+def test_parked_report_from_the_future_has_no_time_when_its_message_is_known(
+    message: Message, work_off: WorkOff
+) -> None:
+    tell(message.provider_account, report("v-late", at="2099-01-01T00:00:00Z"))
+    work_off()
+    Message.objects.update(provider_message_id="v-late")
+    work_off()
+    assert message.deliveryevent_set.get().at is None
+
+
 def test_expired_is_corrected_by_an_earlier_delivered(message: Message, work_off: WorkOff) -> None:
     told = report("v-1", "expired", at=TEN), report("v-1", "delivered", at=NINE)
     assert after(message, work_off, *told).status == "delivered"

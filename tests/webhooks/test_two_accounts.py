@@ -139,6 +139,55 @@ def test_bare_twilio_url_goes_by_the_signature_and_not_by_the_account_sid_alone(
     assert [status_of(message) for message in messages] == ["queued", "delivered"]
 
 
+@pytest.fixture
+def twins() -> list[ProviderAccount]:
+    """B typed A's Account SID into its own settings, before A did."""
+    return [
+        ProviderAccountFactory(provider="twilio", settings={"account_sid": "AC1", "auth_token": f"token of {name}"})
+        for name in ("B", "A")
+    ]
+
+
+def unsigned_twilio() -> InboundRequest:
+    form = {"MessageSid": "SM1", "Body": "my address is …", "AccountSid": "AC1", "To": OURS, "From": PERSON}
+    assert call(f"{BASE}/twilio", urlencode(form).encode()).status == 403
+    return InboundRequest.objects.latest("received_at")
+
+
+def test_refused_request_that_may_be_of_two_accounts_is_shown_to_neither(twins: list[ProviderAccount]) -> None:
+    row = unsigned_twilio()
+    assert (row.account_id, row.party_id) == (None, None)
+
+
+def test_refused_requests_that_may_be_of_two_accounts_are_kept_all_the_same(
+    twins: list[ProviderAccount], settings: Any
+) -> None:
+    settings.REFUSED_SAMPLED_PER_MINUTE = 0
+    unsigned_twilio()
+
+
+def test_refused_request_is_shown_to_the_only_account_with_the_vendor_account_it_names(
+    twins: list[ProviderAccount],
+) -> None:
+    b, a = twins
+    b.delete()
+    row = unsigned_twilio()
+    assert (row.account_id, row.party_id) == (a.account_id, a.id)
+
+
+def test_refused_request_that_may_be_of_two_provider_accounts_of_one_account_is_shown_to_it(
+    twins: list[ProviderAccount],
+) -> None:
+    b, a = twins
+    ProviderAccount.objects.filter(id=b.id).update(account=a.account)
+    assert unsigned_twilio().account_id == a.account_id
+
+
+def test_wrong_token_and_references_of_two_accounts_is_shown_to_neither(a: Message, b: Message) -> None:
+    assert call(f"{BASE}/sandbox/wrong-token", events(report(a.reference), report(b.reference))).status == 403
+    assert InboundRequest.objects.values_list("account", "party_id").get() == (None, None)
+
+
 def test_two_accounts_in_one_batch_keep_their_reports_apart(a: Message, b: Message, work_off: WorkOff) -> None:
     tell(a.provider_account, report("v-1", "sent"), report("v-2", "failed"))
     tell(b.provider_account, report("v-2", "delivered"), report("v-1", "failed"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from sendinglists.models import Message, ProviderAccount
@@ -60,7 +60,7 @@ def _load(route: Route, vendor_account: str) -> Found:
 
 
 def _candidates(route: Route, vendor_account: str, account_id: int | None) -> tuple[Party, ...]:
-    rows = ProviderAccount.objects.filter(provider=route.slug).select_related("account").order_by("id")
+    rows = _accounts().filter(provider=route.slug)
     now = timezone.now()
     if route.token:
         hashed = token_hash(route.token)
@@ -76,8 +76,12 @@ def _referenced(route: Route, references: Iterable[str], account_id: int | None)
     if account_id:
         messages = messages.filter(account_id=account_id)
     owners = messages.values_list("provider_account_id", flat=True).distinct()[:50]
-    rows = ProviderAccount.objects.filter(id__in=list(owners)).select_related("account").order_by("id")
-    return _parties(rows, timezone.now())
+    return _parties(_accounts().filter(id__in=list(owners)), timezone.now())
+
+
+def _accounts() -> QuerySet[ProviderAccount]:
+    # The token is found by its hash; fetched, it would be decrypted for nothing.
+    return ProviderAccount.objects.select_related("account").defer("callback_token").order_by("id")
 
 
 def _parties(rows: Iterable[ProviderAccount], now: datetime) -> tuple[Party, ...]:

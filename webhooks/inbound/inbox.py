@@ -57,7 +57,13 @@ class Quota:
     """How many of a kind of request are kept whole; the rest are only counted."""
 
     party_id: int
-    """Whose quota; NOTHING_KNOWN or NO_ACCOUNT when it is nobody's."""
+    """Whose quota; NOTHING_KNOWN or NO_ACCOUNT when it is nobody's, below those: see of_account()."""
+
+    @classmethod
+    def of_account(cls, account_id: int, *, by_click: bool) -> "Quota":
+        """An account's own, apart from all ids of parties. Its id is public: what only names that uses up another quota
+        than what names a click of it."""
+        return cls(party_id=-2 * account_id - (0 if by_click else 1))
 
     @property
     def is_daily(self) -> bool:

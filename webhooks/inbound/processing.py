@@ -4,7 +4,8 @@ Set-based: a batch of any size costs the same number of statements, and every me
 """
 
 from collections import Counter, defaultdict
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +22,10 @@ from webhooks.inbound.timeline import Heard, apply_reports
 from webhooks.providers.base import BadPayload
 from webhooks.statuses import Item, Reply, Report, Unreadable
 
+# A time further ahead of its receipt is none. Believed, a STOP dated 2099 could never be undone, and a report from the future
+# would outrank every later one. Without a time, a reply's decision counts at its receipt, and a report behind all that have
+# one: our own receive time takes no part in the order of reports. A day leaves room for a zone read wrongly.
+AHEAD = timedelta(days=1)
 # What came of one item, in the words of the outcome line.
 Tally = dict[UUID, Counter[str]]
 
@@ -59,6 +64,8 @@ def _parse(row: InboundRequest) -> list[Item]:
 
 
 def _sort(row: InboundRequest, item: Item, reports: list[Heard], replies: list[HeardReply], tally: Tally) -> None:
+    if isinstance(item, Report | Reply) and item.at and item.at > row.received_at + AHEAD:
+        item = replace(item, at=None)
     if isinstance(item, Report):
         # Proven by a reference it names, a request speaks for the messages so named and for nothing else.
         party = 0 if row.proof == Proof.REFERENCE else row.party_id or 0

@@ -6,6 +6,7 @@ a report that names our secret reference, or, where the owner waived proof, anyb
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,24 +41,44 @@ class Claim:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a request says, or why it cannot be read."""
+
+    items: tuple[Item, ...] = ()
+    unreadable: str = ""
+
+
+def read(request: RawRequest, provider: Provider) -> Reading:
+    """The items of a request; never raises."""
+    try:
+        return Reading(items=tuple(provider.parse(request)))
+    except BadPayload as error:
+        return Reading(unreadable=clean(str(error), 300))
+
+
 def receive(
-    request: RawRequest, route: Route, provider: Provider, found: Found, *, now: datetime, https_required: bool
+    request: RawRequest,
+    route: Route,
+    provider: Provider,
+    reading: Reading,
+    found: Found,
+    *,
+    now: datetime,
+    https_required: bool,
 ) -> Receipt:
-    """The answer and the row. A 403 or 404 lists what could still prove the request, for a second look at the tables."""
-    items, unreadable = _read(provider, request)
-    claim = identify(request, route, provider, found, items, now=now)
+    """The answer and the row. A 403 or 404 lists what could still tell whose it is, for a second look at the tables."""
+    claim = identify(request, route, provider, found, now=now)
     if not claim.cause:
         claim = _admit(request, found, claim, https_required=https_required)
-    if not claim.cause and unreadable:
-        claim = Claim(party=claim.party, proof=claim.proof, cause=Cause.UNREADABLE, detail=unreadable)
-    return _refuse(request, route, provider, found, items, claim) if claim.cause else _accept(
-        request, route, provider, found, items, claim
+    if not claim.cause and reading.unreadable:
+        claim = Claim(party=claim.party, proof=claim.proof, cause=Cause.UNREADABLE, detail=reading.unreadable)
+    return _refuse(request, route, provider, found, reading.items, claim) if claim.cause else _accept(
+        request, route, provider, found, reading.items, claim
     )  # fmt: skip
 
 
-def identify(
-    request: RawRequest, route: Route, provider: Provider, found: Found, items: list[Item], *, now: datetime
-) -> Claim:
+def identify(request: RawRequest, route: Route, provider: Provider, found: Found, *, now: datetime) -> Claim:
     """Whom the request may speak for. Only the credentials decide; addresses and transport come after."""
     if route.account and found.account_id is None:
         return Claim(cause=Cause.UNKNOWN_ACCOUNT, detail="No account has this id.")
@@ -112,15 +133,8 @@ def _admit(request: RawRequest, found: Found, claim: Claim, *, https_required: b
     return Claim(party=claim.party, cause=cause, detail=detail)
 
 
-def _read(provider: Provider, request: RawRequest) -> tuple[list[Item], str]:
-    try:
-        return provider.parse(request), ""
-    except BadPayload as error:
-        return [], clean(str(error), 300)
-
-
 def _accept(
-    request: RawRequest, route: Route, provider: Provider, found: Found, items: list[Item], claim: Claim
+    request: RawRequest, route: Route, provider: Provider, found: Found, items: Sequence[Item], claim: Claim
 ) -> Receipt:
     content_type, answer = provider.reply
     elsewhere = claim.party is not None and claim.party.is_elsewhere(request.peer)
@@ -148,11 +162,12 @@ def _accept(
 
 
 def _refuse(
-    request: RawRequest, route: Route, provider: Provider, found: Found, items: list[Item], claim: Claim
+    request: RawRequest, route: Route, provider: Provider, found: Found, items: Sequence[Item], claim: Claim
 ) -> Receipt:
     status = _STATUS.get(claim.cause, 403)
     answer = json.dumps({"status": "refused", "detail": claim.detail}).encode()
-    known = claim.party or next(iter(found.parties + found.referenced), None)
+    candidates = (claim.party,) if claim.party else found.parties + found.referenced
+    known = _owner(candidates)
     row = make_row(
         request,
         source=Source.WEBHOOK,
@@ -177,9 +192,27 @@ def _refuse(
         content_type="application/json",
         answer=answer,
         row=row,
-        quota=Quota(party_id=known.id if known else NOTHING_KNOWN),
-        references=references_of(items) if not route.token and provider.token_suffices else (),
+        # Whose it is may be open; it is kept up to the day's quota all the same, or a twin of A's would cost A its evidence.
+        quota=Quota(party_id=candidates[0].id if candidates else NOTHING_KNOWN),
+        references=references_of(items) if _may_name(route, provider, claim) else (),
     )
+
+
+def _owner(candidates: tuple[Party, ...]) -> Party | None:
+    """Who is shown a refused request: the first candidate; None when they are of several accounts.
+
+    None of them proved itself. Anybody may type another's vendor account id into its settings, and must not see by that
+    what the other one's people wrote.
+    """
+    return candidates[0] if len({party.account_id for party in candidates}) == 1 else None
+
+
+def _may_name(route: Route, provider: Provider, claim: Claim) -> bool:
+    """True when references are to be looked up: as proof, or behind a token that opens nothing, to tell whose request it is.
+
+    There they prove nothing (see _by_token); but when a rotation goes wrong, its reports are kept where they are looked for.
+    """
+    return claim.cause == Cause.BAD_TOKEN if route.token else provider.token_suffices
 
 
 def _secret_headers(provider: Provider, found: Found) -> frozenset[str]:
@@ -187,7 +220,7 @@ def _secret_headers(provider: Provider, found: Found) -> frozenset[str]:
     return provider.secret_headers.union(*(provider.secret_header_names(config) for config in configs))
 
 
-def ids_of(items: list[Item]) -> list[str]:
+def ids_of(items: Sequence[Item]) -> list[str]:
     """By what support will search for this request."""
     ids: list[str] = []
     for item in items:
@@ -198,7 +231,7 @@ def ids_of(items: list[Item]) -> list[str]:
     return ids
 
 
-def references_of(items: list[Item]) -> tuple[str, ...]:
+def references_of(items: Sequence[Item]) -> tuple[str, ...]:
     """Message keys of the shape only we mint."""
     keys = (item.message_key for item in items if isinstance(item, Report))
     return tuple(dict.fromkeys(key for key in keys if _REFERENCE.fullmatch(key)))

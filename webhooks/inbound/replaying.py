@@ -35,19 +35,19 @@ def _each(requests: QuerySet[InboundRequest], *, user: Any, verb: str, detail: s
     n = 0
     for keys in _chunks(requests):
         with transaction.atomic():
-            rows = InboundRequest.objects.filter(
-                uid__in=[uid for uid, _, _ in keys], received_at__in=[received_at for _, received_at, _ in keys]
-            )
+            uids, stamps, sources, _ = zip(*keys, strict=True)
+            # All of the primary key: without the source, the partitions of both would be looked through.
+            rows = InboundRequest.objects.filter(uid__in=uids, received_at__in=stamps, source__in=set(sources))
             n += rows.update(**changes)
             AuditEntry.objects.bulk_create(
                 AuditEntry(user=user, account_id=account_id, verb=verb, target=f"request {uid}", detail=detail)
-                for uid, _, account_id in keys
+                for uid, _, _, account_id in keys
             )
     return n
 
 
-def _chunks(requests: QuerySet[InboundRequest]) -> Iterator[Sequence[tuple[Any, datetime, int | None]]]:
-    """(uid, received_at, account) of the whole queryset as it was, a chunk at a time: replaying changes what it holds."""
-    keys = list(requests.values_list("uid", "received_at", "account_id"))
+def _chunks(requests: QuerySet[InboundRequest]) -> Iterator[Sequence[tuple[Any, datetime, str, int | None]]]:
+    """(uid, received_at, source, account) of the whole queryset as it was, a chunk at a time: replaying changes what it holds."""
+    keys = list(requests.values_list("uid", "received_at", "source", "account_id"))
     for start in range(0, len(keys), CHUNK):
         yield keys[start : start + CHUNK]

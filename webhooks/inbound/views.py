@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from trackly.clients import client_address, is_secure, parse_networks
+from trackly.encryption import Undecryptable
 from trackly.raw import RawRequest
 from webhooks import providers
 from webhooks.inbound.answering import PREFIX, judge
@@ -80,8 +81,8 @@ class InboundView(APIView):
         raw = raw_request(request._request, body or b"")
         try:
             receipt = self.answer(raw)
-        except (DatabaseError, PoolTimeout) as error:
-            # Said to the sender, who tries again; a 2xx would be a lie.
+        except (DatabaseError, PoolTimeout, Undecryptable) as error:
+            # Said to the sender, who tries again; a 2xx would be a lie. A key missing from ENCRYPTION_KEYS can be put back.
             logger.exception("store failed path=%s error=%s", self.prefix, type(error).__name__)
             receipt = BUSY
         return respond(receipt)

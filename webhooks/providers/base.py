@@ -8,7 +8,7 @@ from the registry. An adapter is pure: no ORM, settings, clock, network or loggi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from trackly.payloads import BadPayload
 from trackly.raw import RawRequest
@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "Field",
     "Provider",
+    "bounded",
     "fields_of",
     "text_of",
     "time_of",
@@ -29,6 +30,11 @@ __all__ = [
 # One credential set: field name -> value. Several may be valid at once while credentials rotate.
 Config = Mapping[str, str]
 Verify = Callable[[RawRequest, Config], None]
+T = TypeVar("T")
+
+# The largest batch a vendor documents is Infobip's, of 2,000. Four megabytes of zeros are two million items, and an item
+# costs a hundred times what its bytes do.
+MAX_ITEMS = 5_000
 
 
 class BadSignature(Exception):
@@ -89,6 +95,13 @@ class Provider:
 def unsigned(self: Provider, request: RawRequest, config: Config, *, now: datetime) -> None:
     """The vendor signs nothing: only the token in its callback URL can prove a request."""
     raise BadSignature("this provider does not sign its requests; use the callback URL with the token")
+
+
+def bounded(items: list[T]) -> list[T]:
+    """The items of an envelope, before anything is made of them; raises BadPayload when they are more than MAX_ITEMS."""
+    if len(items) > MAX_ITEMS:
+        raise BadPayload(f"more than {MAX_ITEMS} items in one request")
+    return items
 
 
 def text_of(value: object) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from trackly.payloads import last_of, looks_like_xml, read_json, read_pairs, read_xml
 from trackly.raw import RawRequest
-from webhooks.providers.base import BadPayload, Provider, fields_of, text_of, time_of, unsigned
+from webhooks.providers.base import BadPayload, Provider, bounded, fields_of, text_of, time_of, unsigned
 from webhooks.statuses import Item, Reason, Reply, Report, Status, Unreadable, fingerprint
 
 # Inferred: no page names the zone of `received`; CM runs on Dutch time.
@@ -59,9 +59,9 @@ class CM(Provider):
         if request.method == "GET":
             return [self._item(0, _from_query(request.query))]
         if looks_like_xml(request.body):
-            messages = [_from_xml(element) for element in _elements(request.body)]
+            messages = [_from_xml(element) for element in bounded(_elements(request.body))]
         else:
-            messages = _messages(read_json(request.body, dict[str, Any]))
+            messages = bounded(_messages(read_json(request.body, dict[str, Any])))
         return [self._item(index, message) for index, message in enumerate(messages)]
 
     def _item(self, index: int, message: object) -> Item:

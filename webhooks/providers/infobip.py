@@ -17,7 +17,17 @@ import msgspec
 from trackly.payloads import looks_like_xml, read_json, read_xml
 from trackly.raw import RawRequest
 from trackly.signing import ALGORITHMS, digest, same
-from webhooks.providers.base import BadPayload, BadSignature, Config, Field, Provider, fields_of, text_of, time_of
+from webhooks.providers.base import (
+    BadPayload,
+    BadSignature,
+    Config,
+    Field,
+    Provider,
+    bounded,
+    fields_of,
+    text_of,
+    time_of,
+)
 from webhooks.statuses import Decision, Item, Reason, Reply, Report, Status, Unreadable, fingerprint
 
 HMAC_HEADER = "X-Infobip-Signature"
@@ -104,8 +114,8 @@ class Infobip(Provider):
         return self.secret_headers | named - {""}
 
     def parse(self, request: RawRequest) -> list[Item]:
-        batch = _elements(request.body) if looks_like_xml(request.body) else read_json(request.body, Envelope).results
-        return [self._item(index, raw) for index, raw in enumerate(batch)]
+        batch: list[Any] = _elements(request.body) if looks_like_xml(request.body) else _results(request.body)
+        return [self._item(index, raw) for index, raw in enumerate(bounded(batch))]
 
     def _item(self, index: int, raw: msgspec.Raw | Element) -> Item:
         try:
@@ -202,6 +212,11 @@ def _price(item: dict[str, Any]) -> tuple[Decimal | None, str]:
     if not amount.is_finite() or not 0 <= amount < 1_000_000 or amount.adjusted() < -12:
         return None, ""
     return amount, str(price.get("currency") or "")
+
+
+def _results(body: bytes) -> list[msgspec.Raw]:
+    envelope: Envelope = read_json(body, Envelope)
+    return envelope.results
 
 
 def _elements(body: bytes) -> list[Element]:

@@ -13,7 +13,17 @@ import msgspec
 from trackly.payloads import read_json
 from trackly.raw import RawRequest
 from trackly.signing import digest, same
-from webhooks.providers.base import BadPayload, BadSignature, Config, Field, Provider, fields_of, text_of, time_of
+from webhooks.providers.base import (
+    BadPayload,
+    BadSignature,
+    Config,
+    Field,
+    Provider,
+    bounded,
+    fields_of,
+    text_of,
+    time_of,
+)
 from webhooks.statuses import Item, Reason, Reply, Report, Status, Unreadable
 
 HEADER = "X-Sandbox-Signature"
@@ -46,7 +56,7 @@ class Sandbox(Provider):
         if "events" not in body:
             return [self._item(0, request.body)]
         events: list[msgspec.Raw] = read_json(bytes(body["events"]), list[msgspec.Raw])
-        return [self._item(index, bytes(event)) for index, event in enumerate(events)]
+        return [self._item(index, bytes(event)) for index, event in enumerate(bounded(events))]
 
     def _item(self, index: int, event: bytes) -> Item:
         try:
