@@ -5,7 +5,8 @@ VENV := .venv/bin/python
 .PHONY: run test lint bench
 
 run: .venv/run
-	@SANDBOX_ENABLED=$${SANDBOX_ENABLED:-true} $(VENV) manage.py up
+	@# exec: a signal to make's child must reach the service and not a shell that dies before it.
+	@SANDBOX_ENABLED=$${SANDBOX_ENABLED:-true} exec $(VENV) manage.py up
 
 test: .venv/dev
 	$(VENV) -m pytest

@@ -13,9 +13,13 @@ def main() -> None:
         from trackly import embedded
 
         embedded.prepare()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"{error}. The README's configuration table says what it is for.")
 
 
 if __name__ == "__main__":

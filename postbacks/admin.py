@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 from postbacks import conversions, networks
 from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from trackly.admin import AuditedAdmin, ReadOnlyAdmin, pretty
-from trackly.models import AuditEntry
 from trackly.signing import token_hash
 
 
@@ -25,6 +24,13 @@ class NetworkConnectionAdmin(AuditedAdmin):
     readonly_fields = ["postback_url"]
     exclude = ["previous_token_until"]
     ordering = ["-id"]
+
+    def get_exclude(self, request: HttpRequest, obj: NetworkConnection | None = None) -> Any:
+        # Before it is saved there is no URL that would work.
+        return ["previous_token_until"] if obj else ["previous_token_until", "postback_url"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: NetworkConnection | None = None) -> Any:
+        return ["postback_url"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: NetworkConnection, form: Any, change: bool) -> None:
         obj.postback_token_hash = token_hash(obj.postback_token)
@@ -56,12 +62,7 @@ class ClickAdmin(ReadOnlyAdmin):
 
 @admin.action(description="Accept the selected hits: let them count", permissions=["accept"])
 def accept(page: "ConversionAdmin", request: HttpRequest, queryset: QuerySet[Conversion]) -> None:
-    taken = list(queryset.values_list("id", "account_id"))
-    n = conversions.accept(queryset, timezone.now())
-    AuditEntry.objects.bulk_create(
-        AuditEntry(user_id=request.user.pk, account_id=account_id, verb="accepted", target=f"conversion {id}")
-        for id, account_id in taken
-    )
+    n = len(conversions.accept(queryset, user=request.user, now=timezone.now()))
     page.message_user(request, f"{n} held or refused hit(s) were judged again.", messages.SUCCESS)
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from sendinglists import subscriptions
-from sendinglists.forms import PREFIX, ProviderAccountForm, form_for, initial_for
+from sendinglists.forms import PREFIX, ProviderAccountForm, form_for, initial_for, old_credentials
 from sendinglists.models import (
     Contact,
     Link,
@@ -34,7 +34,7 @@ class ProviderAccountAdmin(AuditedAdmin):
     list_select_related = ["account"]
     list_filter = ["provider"]
     raw_id_fields = ["account"]
-    readonly_fields = ["callback_url", "vendor_account", "webhook_state"]
+    readonly_fields = ["old_valid_until", "callback_url", "account_url", "vendor_account", "webhook_state"]
     search_fields = ["name", "=vendor_account"]
     ordering = ["-id"]
 
@@ -53,7 +53,17 @@ class ProviderAccountAdmin(AuditedAdmin):
             return shared
         adapter = providers.get(obj.provider)
         own = [PREFIX + item.name for item in (adapter.config if adapter else ())]
-        return [*shared, *own, "keep_old_until", "callback_url", "vendor_account", "webhook_state"]
+        return [
+            *shared,
+            *own,
+            "keep_old_until",
+            "withdraw_old",
+            "old_valid_until",
+            "callback_url",
+            "account_url",
+            "vendor_account",
+            "webhook_state",
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
         return [*self.readonly_fields, "account", "provider"] if obj else list(self.readonly_fields)
@@ -64,6 +74,14 @@ class ProviderAccountAdmin(AuditedAdmin):
         onward["_continue"] = "1"
         request.POST = onward  # type: ignore[assignment]
         return super().response_add(request, obj, post_url_continue)
+
+    @admin.display(description="Old credentials valid until")
+    def old_valid_until(self, row: ProviderAccount) -> str:
+        return ", ".join(entry["until"] for entry in old_credentials(row)) or "None are valid."
+
+    @admin.display(description="The same without the token")
+    def account_url(self, row: ProviderAccount) -> str:
+        return f"{settings.PUBLIC_BASE_URL}/api/webhook-feedbacks/{row.provider}?account={row.account.public_id}"
 
     @admin.display(description="Callback URL")
     def callback_url(self, row: ProviderAccount) -> str:

@@ -1,5 +1,6 @@
 """Owns the form of a provider account: the fields of its provider's adapter, secrets never shown again."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -20,9 +21,17 @@ class ProviderAccountForm(forms.ModelForm):
         required=False, help_text="While credentials rotate: until when the old ones stay valid. Empty: not at all."
     )
 
+    withdraw_old = forms.BooleanField(required=False, help_text="Old credentials stop being valid now.")
+
     class Meta:
         model = ProviderAccount
         fields = ["account", "provider", "name", "demands_authentication", "address_policy"]
+
+    def clean_keep_old_until(self) -> datetime | None:
+        until: datetime | None = self.cleaned_data["keep_old_until"]
+        if until is not None and until <= timezone.now():
+            raise forms.ValidationError("This moment is past; leave it empty to end the old credentials now.")
+        return until
 
     def settings(self) -> dict[str, str]:
         """The credential set as entered; a secret left empty keeps its value."""
@@ -37,10 +46,13 @@ class ProviderAccountForm(forms.ModelForm):
     def save(self, commit: bool = True) -> ProviderAccount:
         row: ProviderAccount = super().save(commit=False)
         entered, held = self.settings(), current_settings(row)
+        if self.cleaned_data.get("withdraw_old"):
+            row.credentials = row.credentials[:1]
         if entered != held:
             until = self.cleaned_data.get("keep_old_until")
-            old = [{"values": held, "until": until.isoformat()}] if held and until and until > timezone.now() else []
-            row.credentials = [{"values": entered, "until": None}, *old]
+            old = [{"values": held, "until": until.isoformat()}] if held and until else []
+            # What was promised until a date is kept until then, whatever is edited in between.
+            row.credentials = [{"values": entered, "until": None}, *old, *old_credentials(row)]
             adapter = providers.get(row.provider)
             row.vendor_account = adapter.known_as(entered) if adapter else ""
         row.callback_token_hash = token_hash(row.callback_token)
@@ -54,6 +66,12 @@ def form_for(provider: str | None) -> type[ProviderAccountForm]:
     adapter = providers.get(provider) if provider else None
     fields = {PREFIX + item.name: _field(item) for item in (adapter.config if adapter else ())}
     return type("ProviderAccountForm", (ProviderAccountForm,), fields)
+
+
+def old_credentials(row: ProviderAccount) -> list[dict[str, Any]]:
+    """The older credential sets that are still valid."""
+    now = timezone.now()
+    return [entry for entry in row.credentials[1:] if entry["until"] and datetime.fromisoformat(entry["until"]) > now]
 
 
 def current_settings(row: ProviderAccount) -> dict[str, str]:

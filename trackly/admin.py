@@ -97,10 +97,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(HourlyTotal)
 class HourlyTotalAdmin(ReadOnlyAdmin):
-    list_display = ["hour", "account", "kind", "list_id", "connection_id", "n", "amount", "currency"]
+    list_display = ["hour", "account", "kind", "n", "money"]
     list_select_related = ["account"]
     list_filter = ["account", "kind"]
     ordering = ["-id"]
+
+    @admin.display(description="Amount")
+    def money(self, row: HourlyTotal) -> str:
+        return f"{row.amount.normalize():f} {row.currency}" if row.amount else ""
 
 
 @admin.register(AddressRange)

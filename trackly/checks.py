@@ -41,6 +41,8 @@ def check_proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_public_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """In production vendors sign the address they were told, so it must be configured, and be https."""
     parts = urlsplit(settings.PUBLIC_BASE_URL)
+    if settings.PUBLIC_BASE_URL and not parts.hostname:
+        return [Error("PUBLIC_BASE_URL is no address.", hint="Begin it with https://", id="trackly.E005")]
     if not parts.hostname:
         hint = "Set it to the address providers and networks call, e.g. https://hooks.example.com"
         return [Error("PUBLIC_BASE_URL is not set: no signature can be verified.", hint=hint, id="trackly.E004")]

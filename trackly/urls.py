@@ -12,5 +12,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("", RedirectView.as_view(url="/admin/")),
 ]

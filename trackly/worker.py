@@ -67,7 +67,9 @@ class Worker:
                 self._round()
                 pause_s = 0.2
             except TROUBLE as error:
-                logger.warning("database trouble error=%s, trying again in %.1f s", type(error).__name__, pause_s)
+                logger.warning(
+                    "database trouble, trying again in %.1f s: %s", pause_s, str(error).strip() or type(error).__name__
+                )
                 self._drop_connections()
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 2, 5.0)

@@ -264,3 +264,36 @@ def test_opt_outs_without_proof_are_undone_in_bulk_and_proven_ones_are_not(staff
     states = dict(sending_list.subscription_set.values_list("contact__phone", "state"))
     assert states == {"+14155550101": "subscribed", "+14155550102": "opted_out"}
     assert AuditEntry.objects.filter(verb="undid").count() == 1
+
+
+@pytest.mark.django_db
+def test_old_credentials_promised_until_a_date_survive_a_later_edit_and_can_be_withdrawn(staff: Client) -> None:
+    kept = {"values": {"signing_key": "old"}, "until": "2999-01-01T00:00:00+00:00"}
+    row = factories.ProviderAccountFactory(credentials=[{"values": {"signing_key": "new"}, "until": None}, kept])
+    url = reverse("admin:sendinglists_provideraccount_change", args=[row.pk])
+    fields = {
+        "name": "Renamed",
+        "demands_authentication": "on",
+        "address_policy": "off",
+        "setting_signing_key": "newer",
+    }
+    assert staff.post(url, fields).status_code == 302
+    row.refresh_from_db()
+    assert row.credentials == [{"values": {"signing_key": "newer"}, "until": None}, kept]
+    assert "2999-01-01" in staff.get(url).text
+    staff.post(url, fields | {"setting_signing_key": "", "withdraw_old": "on"})
+    row.refresh_from_db()
+    assert row.credentials == [{"values": {"signing_key": "newer"}, "until": None}]
+
+
+@pytest.mark.django_db
+def test_old_credentials_cannot_be_kept_until_a_moment_that_is_past(staff: Client) -> None:
+    row = factories.ProviderAccountFactory()
+    url = reverse("admin:sendinglists_provideraccount_change", args=[row.pk])
+    fields = {"name": "N", "address_policy": "off", "keep_old_until": "2020-01-01 00:00:00"}
+    assert "This moment is past" in staff.post(url, fields).text
+
+
+@pytest.mark.django_db
+def test_a_connection_not_yet_saved_shows_no_postback_url(staff: Client) -> None:
+    assert "/api/postbacks/" not in staff.get(reverse("admin:postbacks_networkconnection_add")).text

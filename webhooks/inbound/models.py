@@ -154,6 +154,7 @@ class RefusalTally(models.Model):
     n = models.BigIntegerField(default=0)
 
     class Meta:
+        verbose_name_plural = "refusal tallies"
         constraints = [
             models.UniqueConstraint(fields=["bucket", "source", "slug", "party_id"], name="refusaltally_once")
         ]

@@ -35,7 +35,7 @@ class Twilio(Provider):
             label="Auth token",
             secret=True,
             required=True,
-            help="The primary one: it signs. While rotating, keep the old one as a second credential set.",
+            help="The primary one: it signs. While rotating, keep the old one valid until a date.",
         ),
         Field(
             name="shared_key",
