@@ -4,20 +4,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from postbacks import networks
 from postbacks.answering import PREFIX, verify_again
-from postbacks.judging import Case, judge
+from postbacks.cases import Case
+from postbacks.judging import MATTERS, SETTLED, judge
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.networks.base import Reported
 from postbacks.receiving import read, verdict_of
 from postbacks.verdicts import ConversionStatus, Verdict
-from trackly.models import Account
+from trackly.models import Account, AuditEntry
 from trackly.totals import ZERO, Key, Totals, hour_of
 from webhooks.inbound.inbox import restore
 from webhooks.inbound.models import InboundRequest, Proof, State
@@ -34,7 +36,7 @@ _KIND = {
 _JUDGED = [
     "judged_at", "account", "connection", "click", "offer", "message", "sending_list", "original", "transaction_id",
     "status", "payout", "currency", "stated_currency", "verdict", "detail", "kind", "ordinal", "key", "is_verified",
-    "is_accepted", "is_test", "is_late", "refusal",
+    "is_accepted", "is_test", "is_late", "refusal", "flags",
 ]  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def record(rows: list[InboundRequest], now: datetime) -> None:
     stored = {(hit.request_uid, hit.item): hit for hit in _lock_stored(request_uid__in=[row.uid for row in rows])}
     books = _Books(stored.values())
     hits = [_renewed(stored.get((hit.request_uid, hit.item)), hit) for hit in hits]
-    settle([hit for hit in hits if not hit.kind], clicks, books, now)
+    settle([hit for hit in hits if not _is_settled(hit)], clicks, books, now)
     verdicts: dict[UUID, Counter[str]] = defaultdict(Counter)
     for hit in hits:
         verdicts[hit.request_uid][Verdict(hit.verdict).label.lower()] += 1
@@ -73,46 +75,69 @@ def settle(hits: list[Conversion], clicks: dict[str, Click], books: "_Books", no
         case = cases.of(hit)
         judge(hit, case)
         hit.judged_at = now
-        if case.click is not None:
+        if case.click is not None and hit.verdict in MATTERS:
             case.earlier.append(hit)
     books.close()
 
 
-def rejudge(queryset: QuerySet[Conversion], now: datetime, *, is_accepted: bool = False) -> int:
-    """Judge stored hits again with today's clicks, words and rules; how many. A hit that counts is left alone."""
+def rejudge(queryset: QuerySet[Conversion], now: datetime, *, is_accepted: bool = False) -> list[Conversion]:
+    """Judge up to SWEEP_LIMIT stored hits again with today's clicks, words and rules, oldest first; those that were judged.
+
+    A hit that counts, or was answered by one that does, is left alone.
+    """
     with transaction.atomic():
-        found = queryset.filter(kind="").order_by("id").values_list("id", "click_ref")[:SWEEP_LIMIT]
+        queryset = queryset.exclude(verdict__in=SETTLED)
+        found = queryset.order_by("received_at", "id").values_list("id", "click_ref")[:SWEEP_LIMIT]
         refs = dict(found)
         clicks = _lock_clicks(set(refs.values()))
         # Asked again under the lock: another worker may have judged them since.
         again = queryset.filter(id__in=refs).values("id")
-        hits = list(_lock_stored(kind="", id__in=again))
+        hits = list(_lock_stored(id__in=again))
         books = _Books(hits)
         for hit in hits:
             hit.is_accepted |= is_accepted
         settle(hits, clicks, books, now)
-    return len(hits)
+    return hits
 
 
-def accept(queryset: QuerySet[Conversion], now: datetime) -> int:
-    """Let held and refused hits count as if they had come with the token; how many were judged again."""
-    return rejudge(queryset.filter(verdict__in=[Verdict.HELD, *_REFUSALS]), now, is_accepted=True)
+def accept(queryset: QuerySet[Conversion], *, user: Any, now: datetime) -> list[int]:
+    """Let held and refused hits count as if they had come with the token; the ids of those that were, each audited."""
+    waiting = queryset.filter(verdict__in=_ACCEPTABLE)
+    # As the queryset was: accepting changes what it holds.
+    ids = list(waiting.order_by("received_at", "id").values_list("id", flat=True))
+    accepted: list[int] = []
+    for start in range(0, len(ids), SWEEP_LIMIT):
+        chunk = Conversion.objects.filter(id__in=ids[start : start + SWEEP_LIMIT])
+        with transaction.atomic():
+            hits = rejudge(chunk.filter(verdict__in=_ACCEPTABLE), now, is_accepted=True)
+            AuditEntry.objects.bulk_create(
+                AuditEntry(user=user, account_id=hit.account_id, verb="accepted", target=f"conversion {hit.pk}")
+                for hit in hits
+            )
+        accepted += [hit.pk for hit in hits]
+    return accepted
 
 
 def sweep_unknown(now: datetime, *, since: datetime) -> int:
     """Hits since then whose click is known by now: a postback may overtake the commit of its own click."""
     known = Click.objects.filter(click_id=OuterRef("click_ref"))
     unmatched = Conversion.objects.filter(verdict=Verdict.UNKNOWN_CLICK, received_at__gte=since)
-    return rejudge(unmatched.filter(Exists(known)), now)
+    return len(rejudge(unmatched.filter(Exists(known)), now))
 
 
 def sweep_unmapped(now: datetime) -> int:
-    """Hits whose status word has been mapped since."""
-    unmapped = Conversion.objects.filter(verdict=Verdict.STATUS_UNMAPPED, connection__isnull=False)
-    return rejudge(unmapped.filter(connection__status_words__has_key=F("status_word")), now)
+    """Hits whose status word means something by now: to their connection, one made since, or the network's adapter."""
+    made_since = NetworkConnection.objects.filter(
+        account=OuterRef("account"), network=OuterRef("network"), status_words__has_key=OuterRef("status_word")
+    )
+    mapped = Q(connection__status_words__has_key=F("status_word"))
+    mapped |= Q(Exists(made_since), connection__isnull=True)
+    for slug, adapter in networks.all_networks().items():
+        mapped |= Q(network=slug, status_word__in=list(adapter.statuses))
+    return len(rejudge(Conversion.objects.filter(mapped, verdict=Verdict.STATUS_UNMAPPED), now))
 
 
-_REFUSALS = [Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP]
+_ACCEPTABLE = [Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP]
 
 
 def _lock_clicks(refs: set[str]) -> dict[str, Click]:
@@ -135,7 +160,8 @@ class _Cases:
         self.clicks = clicks
         ids = [click.id for click in clicks.values()]
         judged = [hit.pk for hit in hits if hit.pk]
-        self.earlier = _linked(Conversion.objects.filter(click_id__in=ids).exclude(id__in=judged), clicks)
+        earlier = Conversion.objects.filter(click_id__in=ids, verdict__in=MATTERS)
+        self.earlier = _linked(earlier.exclude(id__in=judged), clicks)
         accounts = {click.account_id for click in self.clicks.values()}
         self.connections: dict[tuple[int, str], list[NetworkConnection]] = defaultdict(list)
         for connection in NetworkConnection.objects.filter(account_id__in=accounts).order_by("id"):
@@ -226,13 +252,17 @@ def _reported(item: Reported) -> dict[str, object]:
 
 
 def _renewed(known: Conversion | None, hit: Conversion) -> Conversion:
-    """The stored hit, unless it counts, with today's reading of its request: credentials may have been mended since."""
+    """The stored hit, unless it is settled, with today's reading of its request: credentials may have been mended since."""
     if known is None:
         return hit
-    if not known.kind:
+    if not _is_settled(known):
         for name in ("connection", "bound_account", "refusal", "is_verified", "verdict", "detail"):
             setattr(known, name, getattr(hit, name))
     return known
+
+
+def _is_settled(hit: Conversion) -> bool:
+    return hit.verdict in SETTLED
 
 
 class _Books:
@@ -241,8 +271,8 @@ class _Books:
     def __init__(self, rows: Iterable[Conversion]) -> None:
         self._rows: list[Conversion] = []
         self._before: dict[int, tuple[tuple[object, ...], Contribution]] = {}
-        # A stored hit that counts is judged no more; among the earlier ones it may still be changed by others.
-        self.open(row for row in rows if not row.kind)
+        # A settled hit is judged no more; among the earlier ones it may still be changed by others.
+        self.open(row for row in rows if not _is_settled(row))
 
     def open(self, rows: Iterable[Conversion]) -> None:
         for row in rows:

@@ -1,15 +1,18 @@
 """Owns the question whom a postback may speak for, asked of the tables and remembered for seconds."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Q
 from django.utils import timezone
 
+from postbacks import judging
 from postbacks.models import Click, Conversion, NetworkConnection
 from trackly.clients import parse_networks
 from trackly.models import Account, AddressRange
 from trackly.parties import Party, Recent
 from trackly.signing import token_hash
+from webhooks.inbound.models import InboundRequest, Proof, Source
 from webhooks.inbound.routes import Route
 
 
@@ -27,9 +30,6 @@ class Found:
     """That click has had as many hits without the token as any sale could explain."""
 
 
-# Everybody who got a message holds a click id; judging reads every hit of its click.
-UNVERIFIED_PER_CLICK = 100
-
 _remembered: Recent[Found] = Recent()
 
 
@@ -41,13 +41,12 @@ def find(route: Route) -> Found:
 def find_again(route: Route, click_ids: tuple[str, ...]) -> Found:
     """Before a refusal, and for a URL without a token: as the tables are now, with the account of the click it names."""
     found = _remembered.again(route, lambda: _load(route))
-    clicks = Click.objects.filter(click_id__in=click_ids).values_list("id", "account_id")
-    click_id, account_id = (clicks.first() if click_ids else None) or (None, None)
+    click = Click.objects.filter(click_id__in=click_ids).first() if click_ids else None
     return Found(
         party=found.party,
         account_id=found.account_id,
-        click_account_id=account_id,
-        is_crowded=click_id is not None and _is_crowded(click_id),
+        click_account_id=click.account_id if click else None,
+        is_crowded=click is not None and _is_crowded(click),
     )
 
 
@@ -56,9 +55,15 @@ def forget() -> None:
     _remembered.clear()
 
 
-def _is_crowded(click_id: int) -> bool:
-    hits = Conversion.objects.filter(click_id=click_id, is_verified=False)
-    return hits[:UNVERIFIED_PER_CLICK].count() == UNVERIFIED_PER_CLICK
+def _is_crowded(click: Click) -> bool:
+    """Counted in the inbox, where a flood stands before it is judged, and among what was judged on earlier days."""
+    limit = judging.UNVERIFIED_PER_CLICK
+    since = timezone.now() - timedelta(days=1)
+    sent = InboundRequest.objects.filter(
+        source=Source.POSTBACK, ids__contains=[click.click_id], received_at__gte=since, proof=Proof.NONE
+    )
+    judged = Conversion.objects.filter(click=click, is_verified=False)
+    return any(hits[:limit].count() == limit for hits in (sent, judged))
 
 
 def _load(route: Route) -> Found:

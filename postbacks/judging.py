@@ -5,43 +5,39 @@ comes again finds its first coming. Amounts are compared as money (number and cu
 
 What came with the token (or was accepted) is weighed against its like alone: verified money is the same whatever anybody sends
 without the token. Hits may be judged late (replayed, accepted, mapped, by a slower worker): an older word undoes no newer one.
+Of contradicting amounts under the rule 'ignore' the one judged first stands, even when it came second.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 from decimal import Decimal
 
-from postbacks.models import Click, Conversion, NetworkConnection
+from postbacks.cases import (
+    DEFAULT_DUPLICATE_WINDOW,
+    Case,
+    Rule,
+    attribution_window,
+    duplicate_rule,
+    own_currency,
+    status_of,
+)
+from postbacks.models import Conversion
 from postbacks.verdicts import BY_REQUEST, ConversionStatus, Verdict
-from trackly.models import Account
 from webhooks.statuses import fingerprint
 
-Rule = NetworkConnection.DuplicateRule
 Kind = Conversion.Kind
 
-DEFAULT_ATTRIBUTION_WINDOW = timedelta(days=90)
-DEFAULT_DUPLICATE_WINDOW = timedelta(minutes=10)
+# Everybody who got a message holds a click id; every hit of a click is weighed against those before it.
+UNVERIFIED_PER_CLICK = 100
+DEFAULT_NOT_APPLIED = "default_payout_not_applied"
 # What an adjustment takes back; a rejected conversion stays rejected.
 _STANDING = frozenset({ConversionStatus.APPROVED, ConversionStatus.PENDING})
 # Hits that were weighed against a counted one; a held or unmapped hit was not, and may be repeated in earnest.
 _WEIGHED = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL, Verdict.DUPLICATE, Verdict.DUPLICATE_DIFFERS})
 _CHANGES = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL})
-
-
-@dataclass(slots=True, kw_only=True)
-class Case:
-    """Everything a hit of one click is judged by."""
-
-    click: Click | None
-    account: Account | None
-    """The click's."""
-    connection: NetworkConnection | None
-    """The one whose token it carried, else the click's account's at this network."""
-    statuses: Mapping[str, ConversionStatus]
-    """The network's words."""
-    earlier: list[Conversion] = field(default_factory=list)
-    """Every earlier hit of this click, oldest first; judge() may change them."""
+# Had their effect or were answered: never judged again, or a replay of an old word would be heard as a new one.
+SETTLED = _WEIGHED | {Verdict.ADJUSTED}
+# What later hits are judged by; the others of a click need not be loaded, and a stranger can make any number of those.
+MATTERS = SETTLED | {Verdict.NEGATIVE_PAYOUT}
 
 
 def judge(hit: Conversion, case: Case) -> None:
@@ -67,6 +63,7 @@ Judgement = tuple[Verdict | None, str]
 def _clear(hit: Conversion) -> None:
     hit.kind, hit.ordinal, hit.key, hit.original = Kind.NONE, 0, None, None
     hit.payout, hit.is_late = hit.reported_payout, False
+    hit.flags = [flag for flag in hit.flags if flag != DEFAULT_NOT_APPLIED]
 
 
 def _before_money(hit: Conversion, case: Case) -> Judgement:
@@ -96,40 +93,42 @@ def _money(hit: Conversion, case: Case) -> Judgement:
     """Amount, currency, status and lateness; a verdict where one of them rules the hit out."""
     assert case.click is not None
     assert case.account is not None
-    connection, offer = case.connection, case.click.offer
-    if hit.payout is None and offer is not None:
-        hit.payout = offer.default_payout
-    hit.payout = hit.payout if hit.payout is not None else Decimal(0)
-    hit.currency = hit.currency or (connection.currency if connection else "") or case.account.currency
-    hit.stated_currency = hit.currency
-    if abs(hit.payout) > case.account.payout_ceiling:
+    connection = case.connection
+    _fill_in(hit, case)
+    assert hit.payout is not None
+    # The number is held against another currency's too: only a trusted hit comes that far, and it is a bound on slips.
+    is_compared = hit.currency == own_currency(case) or _is_trusted(hit)
+    if is_compared and abs(hit.payout) > case.account.payout_ceiling:
         return Verdict.BAD_PAYOUT, f"Over the account's ceiling of {case.account.payout_ceiling.normalize():f}."
     status = status_of(hit, case)
     if status is None:
         return Verdict.STATUS_UNMAPPED, f"The word '{hit.status_word}' is not mapped."
     hit.status = status
-    hit.is_late = hit.received_at - case.click.at > _attribution_window(case)
+    hit.is_late = hit.received_at - case.click.at > attribution_window(case)
     if hit.is_late and connection is not None and connection.excludes_late:
         return Verdict.EXPIRED_CLICK, ""
-    if connection is not None and connection.token_only and not _is_trusted(hit):
-        return Verdict.HELD, "This connection accepts its URL with the token only."
-    return None, ""
+    why_held = "" if _is_trusted(hit) else _held_unweighed(hit, case)
+    return (Verdict.HELD, why_held) if why_held else (None, "")
 
 
-def status_of(hit: Conversion, case: Case) -> ConversionStatus | None:
-    """What the network's status word means to this connection; None when nobody said."""
-    if not hit.status_word:
-        return ConversionStatus.APPROVED
-    own = case.connection.status_words if case.connection else {}
-    word = own.get(hit.status_word)
-    return ConversionStatus(word) if word in ConversionStatus.values else case.statuses.get(hit.status_word)
+def _fill_in(hit: Conversion, case: Case) -> None:
+    """The amount and currency the request left out. A default is an amount of our own currency and fits no other: 0 then."""
+    hit.currency = hit.stated_currency = hit.currency or own_currency(case)
+    if hit.payout is None:
+        default = hit.offer.default_payout if hit.offer else None
+        if default is not None and hit.currency != own_currency(case):
+            hit.flags, default = [*hit.flags, DEFAULT_NOT_APPLIED], None
+        hit.payout = default if default is not None else Decimal(0)
 
 
-def _attribution_window(case: Case) -> timedelta:
-    offer = case.click.offer if case.click else None
-    if offer is not None and offer.attribution_window is not None:
-        return offer.attribution_window
-    return case.connection.attribution_window if case.connection else DEFAULT_ATTRIBUTION_WINDOW
+def _held_unweighed(hit: Conversion, case: Case) -> str:
+    """Why a hit without the token is not even weighed; '' when it is."""
+    if case.connection is not None and case.connection.token_only:
+        return "This connection accepts its URL with the token only."
+    if hit.currency != own_currency(case):
+        return f"Without the token only amounts in {own_currency(case)} count by themselves."
+    is_crowded = sum(not _is_trusted(row) for row in case.earlier) >= UNVERIFIED_PER_CLICK
+    return "Too many hits without the token named this click." if is_crowded else ""
 
 
 def _is_trusted(hit: Conversion) -> bool:
@@ -222,7 +221,7 @@ def _is_outdated(hit: Conversion, target: Conversion, case: Case) -> bool:
 
 def _repeat(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """The same amount again. Without a transaction id, later than the window, it may be a further sale."""
-    adds = _rule(case) == Rule.ADD and not hit.transaction_id and hit.reported_payout is not None
+    adds = duplicate_rule(case) == Rule.ADD and not hit.transaction_id and hit.reported_payout is not None
     if adds and hit.status in _STANDING and not _is_near_any(hit, case):
         return _upsell(hit, case)
     return Verdict.DUPLICATE, ""
@@ -230,7 +229,7 @@ def _repeat(hit: Conversion, case: Case) -> tuple[Verdict, str]:
 
 def _differ(hit: Conversion, target: Conversion, case: Case, *, moves: bool, is_outdated: bool) -> tuple[Verdict, str]:
     """Another amount: the connection's rule decides; a new status word is heard under every rule."""
-    rule = _rule(case)
+    rule = duplicate_rule(case)
     if rule == Rule.ADD and not moves:
         return _upsell(hit, case)
     if rule == Rule.UPDATE and is_outdated:
@@ -358,10 +357,6 @@ def _attach(hit: Conversion, target: Conversion) -> None:
     if hit.transaction_id and not target.transaction_id:
         target.transaction_id = hit.transaction_id
         target.key = _key(target)
-
-
-def _rule(case: Case) -> str:
-    return case.connection.duplicate_rule if case.connection else Rule.IGNORE
 
 
 def _enter(hit: Conversion, kind: Kind, case: Case, *, amount: Decimal | None = None) -> None:

@@ -222,11 +222,17 @@ class Conversion(models.Model):
             models.Index(fields=["account", "-id"], name="conversion_account"),
             # Every earlier hit of this click, judged against each other.
             models.Index(fields=["click", "id"], name="conversion_click"),
-            # The sweep: hits whose click was not known, by what they named.
-            models.Index(fields=["click_ref"], condition=Q(verdict=Verdict.UNKNOWN_CLICK), name="conversion_unmatched"),
-            # The sweep: hits whose status word is not mapped.
+            # The sweep: hits whose click was not known, oldest first.
             models.Index(
-                fields=["connection"], condition=Q(verdict=Verdict.STATUS_UNMAPPED), name="conversion_unmapped"
+                fields=["received_at", "id"],
+                condition=Q(verdict=Verdict.UNKNOWN_CLICK),
+                name="conversion_unmatched",
+            ),
+            # The sweep: hits whose status word is not mapped, oldest first.
+            models.Index(
+                fields=["received_at", "id"],
+                condition=Q(verdict=Verdict.STATUS_UNMAPPED),
+                name="conversion_unmapped",
             ),
             # "The network says transaction X fired."
             models.Index(fields=["transaction_id"], condition=~Q(transaction_id=""), name="conversion_transaction"),

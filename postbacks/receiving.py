@@ -140,14 +140,16 @@ def _state(*, is_probe: bool, is_judged: bool) -> State:
 def _quota(found: Found, cause: Cause, *, names_somebody: bool, is_probe: bool) -> Quota | None:
     if found.party is not None:
         return Quota(party_id=found.party.id) if cause or is_probe else None
-    if cause and names_somebody:
-        return Quota(party_id=NO_ACCOUNT)
-    if cause or is_probe:
+    # Who holds one click must not use up what hits of the account's other clicks are kept by.
+    if found.is_crowded or (is_probe and not cause) or (cause and not names_somebody):
         return Quota(party_id=NOTHING_KNOWN)
+    if not cause and found.click_account_id is not None:
+        return None
     # An account id is public and anybody can make up click ids; only a click that exists is worth an unbounded log.
-    if found.click_account_id is None:
+    account_id = _account(found)
+    if account_id is None:
         return Quota(party_id=NO_ACCOUNT)
-    return Quota(party_id=NOTHING_KNOWN) if found.is_crowded else None
+    return Quota.of_account(account_id, by_click=account_id == found.click_account_id)
 
 
 def _over_quota(cause: Cause, detail: str, *, is_probe: bool) -> tuple[int, bytes] | None:

@@ -40,7 +40,7 @@ class Verdict(TextChoices):
 # What the person reading the row should do; verdicts without an entry need nothing done.
 FIX = {
     Verdict.DUPLICATE_DIFFERS: (
-        "If this was a second sale, count it as an upsell, or set the connection's duplicate rule to add."
+        "If this was a second sale, count it as an upsell, or set the connection's duplicate rule to add for those to come."
     ),
     Verdict.LITERAL_MACRO: (
         "The network did not replace a macro: the URL was pasted in the wrong field, opened by hand, or names"
@@ -78,7 +78,9 @@ FIX = {
     ),
     Verdict.BAD_SECRET: "Copy the postback URL again from the connection, then replay this hit.",
     Verdict.IP_NOT_ALLOWED: "Add the address to the connection's list if it is the network's, then replay this hit.",
-    Verdict.PLAIN_HTTP: "Change http to https in the postback URL at the network, then replay this hit.",
+    Verdict.PLAIN_HTTP: (
+        "Change http to https in the postback URL at the network, and accept this hit: it stays one that came over http."
+    ),
     Verdict.UNREADABLE: "The request could not be read as a postback.",
 }
 

@@ -17,6 +17,9 @@ from webhooks.inbound.inbox import Receipt, store
 from webhooks.inbound.routes import read_route
 from webhooks.inbound.views import InboundView, raw_request
 
+# A postback is a handful of parameters.
+MAX_BODY = 65_536
+
 
 class NetworkView(InboundView):
     """/api/postbacks/…"""
@@ -27,8 +30,14 @@ class NetworkView(InboundView):
         route = read_route(request, self.prefix)
         network = networks.get(route.slug) if route else None
         if route is None or network is None:
-            return Receipt(status=404, content_type="text/plain; charset=utf-8", answer=b"There is no such network.")
+            return _plain(404, "There is no such network.")
+        if len(request.body) > MAX_BODY:
+            return _plain(413, f"The body is over {MAX_BODY} bytes.")
         return store(judge(request, route, network))
+
+
+def _plain(status: int, text: str) -> Receipt:
+    return Receipt(status=status, content_type="text/plain; charset=utf-8", answer=text.encode())
 
 
 @csrf_exempt

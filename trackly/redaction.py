@@ -6,7 +6,7 @@ import re
 # Everything behind the slug: which segment is the token depends on a grammar that a wrong URL does not keep.
 _INBOUND = re.compile(r"(/+api/+(?:webhook-feedbacks|postbacks)/+[^/?\s\"]+/+)[^?\s\"]+", re.IGNORECASE)
 # Tokens have this shape, wherever somebody puts one.
-_TOKEN = re.compile(r"(?<=/)[a-z2-7]{26}(?![a-z0-9])")
+_TOKEN = re.compile(r"(?:(?<=/)|(?<=%2f)|(?<=%2F))[a-z2-7]{26}(?![a-z0-9])")
 _PHONE = re.compile(r"(?<![\w.-])\+\d{5,11}(\d{2})(?!\d)")
 
 

@@ -63,7 +63,7 @@ def sweep():
 
 
 def accept():
-    return conversions.accept(Conversion.objects.all(), now())
+    return conversions.accept(Conversion.objects.all(), user=None, now=now())
 
 
 def test_two_workers_with_the_same_hit_twice_count_one(world):

@@ -7,7 +7,7 @@ from django.test import Client
 
 from postbacks import conversions, directory
 from postbacks.models import Conversion
-from tests.factories import AddressRangeFactory, NetworkConnectionFactory, now
+from tests.factories import AddressRangeFactory, ClickFactory, NetworkConnectionFactory, now
 from tests.postbacks.conftest import actual_totals, expected_totals
 from trackly.signing import new_token, token_hash
 from webhooks.inbound.models import InboundRequest, RefusalTally
@@ -123,7 +123,7 @@ def test_a_replay_of_what_counts_counts_nothing(world, work_off):
 
 def test_accepting_a_refused_hit_counts_it_once_and_a_replay_no_second_time(world, work_off):
     world.say(payout=10, to=WRONG)
-    assert [conversions.accept(Conversion.objects.all(), now()) for _ in range(2)] == [1, 0]
+    assert [len(conversions.accept(Conversion.objects.all(), user=None, now=now())) for _ in range(2)] == [1, 0]
     swap_token(world, WRONG["token"])
     assert replayed(world, work_off).verdict == "recorded"
     assert world.totals() == {"conversion": (1, "10")}
@@ -132,7 +132,7 @@ def test_accepting_a_refused_hit_counts_it_once_and_a_replay_no_second_time(worl
 def test_accepting_does_not_make_sense_of_what_made_none(world, settings):
     settings.HTTPS_REQUIRED = True
     row = world.say(payout="NaN")
-    conversions.accept(Conversion.objects.all(), now())
+    conversions.accept(Conversion.objects.all(), user=None, now=now())
     row.refresh_from_db()
     assert (row.verdict, row.kind) == ("bad_payout", "")
 
@@ -233,7 +233,7 @@ def test_an_account_id_which_is_public_buys_no_unbounded_log(world, settings):
 
 
 def test_a_click_flooded_without_the_token_still_counts_with_it(world, settings, monkeypatch):
-    monkeypatch.setattr("postbacks.directory.UNVERIFIED_PER_CLICK", 3)
+    monkeypatch.setattr("postbacks.judging.UNVERIFIED_PER_CLICK", 3)
     settings.REFUSED_SAMPLED_PER_MINUTE = 0
     for n in range(3):
         world.say(f"click_id={world.click.click_id}&payout={n + 1}", to={"bare": True})
@@ -241,3 +241,42 @@ def test_a_click_flooded_without_the_token_still_counts_with_it(world, settings,
     assert flooded.status_code == 429
     assert "with the token" in flooded.text
     assert world.say(payout="42").verdict == "recorded"
+
+
+def test_a_flood_of_one_click_is_seen_before_it_is_judged(world, settings, monkeypatch):
+    monkeypatch.setattr("postbacks.judging.UNVERIFIED_PER_CLICK", 3)
+    settings.REFUSED_SAMPLED_PER_MINUTE = 0
+    url = f"{world.url(bare=True)}click_id={world.click.click_id}&payout=9&txid="
+    assert [world.client.get(f"{url}{n}").status_code for n in range(5)] == [200, 200, 200, 429, 429]
+    assert InboundRequest.objects.count() == 3
+    assert world.say(payout="42").verdict == "recorded"
+
+
+def test_an_outdated_token_and_a_known_click_are_kept_whatever_strangers_send(world, elsewhere, settings):
+    """Strangers use up what is kept of made-up clicks, of another account, and of this account's public id."""
+    settings.REFUSED_KEPT_PER_DAY = 2
+    for url in (world.url(bare=True), world.url(account=world.account.public_id), elsewhere.url(**WRONG)):
+        click_id = elsewhere.click.click_id if WRONG["token"] in url else "madeup"
+        answers = [world.client.get(f"{url}click_id={click_id}&payout=1").status_code for _ in range(3)]
+        assert answers[:2] == [200, 200]
+        assert answers[2] in (403, 429)
+    assert world.say(payout=10, to=WRONG).verdict == "bad_secret"
+
+
+def test_one_crowded_click_does_not_use_up_what_is_kept_of_the_accounts_others(world, settings, monkeypatch):
+    monkeypatch.setattr("postbacks.judging.UNVERIFIED_PER_CLICK", 2)
+    settings.REFUSED_KEPT_PER_DAY = 3
+    settings.REFUSED_SAMPLED_PER_MINUTE = 0
+    url = f"{world.url(**WRONG)}click_id={world.click.click_id}&payout="
+    assert [world.client.get(f"{url}{n}").status_code for n in range(5)] == [200, 200, 403, 403, 403]
+    world.click = ClickFactory(link=world.click.link)
+    assert world.say(payout=10, to=WRONG).verdict == "bad_secret"
+
+
+def test_the_advice_to_a_refused_hit_is_one_that_works(world, settings):
+    settings.HTTPS_REQUIRED = True
+    row = world.say(payout=10)
+    assert "accept this hit" in row.fix
+    assert "replay" not in row.fix
+    assert conversions.accept(Conversion.objects.all(), user=None, now=now()) == [row.id]
+    assert world.totals() == {"conversion": (1, "10")}

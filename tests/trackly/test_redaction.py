@@ -20,6 +20,7 @@ TOKEN = "qjwnashu37usevdqgpcf7nv2ac"
         f"//api/postbacks/%74une/{TOKEN}",
         f"/API/Postbacks/TUNE/{TOKEN}",
         f"/wrong/place/{TOKEN}",
+        f"/api/postbacks%2f{TOKEN}",
         f'"GET /api/postbacks/tune/{TOKEN} HTTP/1.1" 200',
     ],
 )
