@@ -6,7 +6,7 @@ from postbacks import directory, networks
 from postbacks.networks.base import Network
 from postbacks.receiving import read, receive, refusal
 from trackly.raw import RawRequest
-from webhooks.inbound.inbox import Receipt, restore
+from webhooks.inbound.inbox import Receipt, renew, restore
 from webhooks.inbound.models import InboundRequest, State
 from webhooks.inbound.routes import Route, read_route
 
@@ -29,8 +29,5 @@ def verify_again(row: InboundRequest) -> bool:
     route, network = read_route(request, PREFIX), networks.get(row.slug)
     if route is None or network is None:
         return False
-    judged = judge(request, route, network).row
-    assert judged is not None
-    row.account_id, row.party_id, row.proof = judged.account_id, judged.party_id, judged.proof
-    row.refusal, row.outcome = judged.refusal, judged.outcome
+    judged = renew(row, judge(request, route, network))
     return judged.state != State.REFUSED

@@ -7,7 +7,7 @@ from django.conf import settings
 from trackly.raw import RawRequest
 from webhooks import providers
 from webhooks.inbound import directory
-from webhooks.inbound.inbox import Receipt, restore
+from webhooks.inbound.inbox import Receipt, renew, restore
 from webhooks.inbound.models import InboundRequest
 from webhooks.inbound.receiving import read, receive
 from webhooks.inbound.routes import Route, read_route
@@ -45,8 +45,5 @@ def verify_again(row: InboundRequest) -> bool:
     route, provider = read_route(request, PREFIX), providers.get(row.slug)
     if route is None or provider is None:
         return False
-    judged = judge(request, route, provider).row
-    assert judged is not None
-    row.account_id, row.party_id, row.proof = judged.account_id, judged.party_id, judged.proof
-    row.refusal, row.outcome = judged.refusal, judged.outcome
+    judged = renew(row, judge(request, route, provider))
     return judged.answer_status == 200

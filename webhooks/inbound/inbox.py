@@ -151,6 +151,15 @@ def restore(row: InboundRequest, *, base_url: str) -> RawRequest:
     )
 
 
+def renew(row: InboundRequest, receipt: Receipt) -> InboxRow:
+    """Let a stored row say what judging its request anew says; does not save. The row that was judged."""
+    judged = receipt.row
+    assert judged is not None
+    row.account_id, row.party_id, row.proof = judged.account_id, judged.party_id, judged.proof
+    row.refusal, row.outcome = judged.refusal, judged.outcome
+    return judged
+
+
 def store(receipt: Receipt) -> Receipt:
     """Commit the receipt's row; the answer to give. Raises django.db.OperationalError when nothing could be stored."""
     row = receipt.row
