@@ -67,24 +67,20 @@ def _is_crowded(click: Click) -> bool:
 
 
 def _load(route: Route) -> Found:
-    account_id = None
-    if route.account:
-        account = Account.objects.filter(public_id=route.account).exclude(status=Account.Status.DELETED)
-        account_id = account.values_list("id", flat=True).first()
+    account_id = Account.id_of(route.account)
     return Found(party=_party(route) if route.token else None, account_id=account_id)
 
 
 def _party(route: Route) -> Party | None:
     hashed = token_hash(route.token)
     held = Q(postback_token_hash=hashed) | Q(previous_token_hash=hashed, previous_token_until__gt=timezone.now())
-    row = NetworkConnection.objects.filter(held, network=route.slug).select_related("account").first()
+    row = NetworkConnection.objects.filter(held, network=route.slug).first()
     if row is None:
         return None
     ranges = AddressRange.objects.filter(slug=row.network).values_list("cidr", flat=True)
     return Party(
         id=row.id,
         account_id=row.account_id,
-        account_public_id=row.account.public_id,
         address_policy=row.address_policy,
         networks=parse_networks((*ranges, *row.addresses.split())),
     )

@@ -38,6 +38,14 @@ class Account(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    def id_of(cls, public_id: str) -> int | None:
+        """The account a URL names; None for '', for an id nobody has, and for a deleted account's."""
+        if not public_id:
+            return None
+        known = cls.objects.filter(public_id=public_id).exclude(status=cls.Status.DELETED)
+        return known.values_list("id", flat=True).first()
+
 
 class Membership(models.Model):
     """A person's role in an account."""

@@ -19,7 +19,6 @@ class Party:
 
     id: int
     account_id: int
-    account_public_id: str
     configs: tuple[Mapping[str, str], ...] = ()
     """Credential sets valid now, newest first."""
     demands_proof: bool = True

@@ -52,10 +52,7 @@ def forget() -> None:
 
 
 def _load(route: Route, vendor_account: str) -> Found:
-    account_id = None
-    if route.account:
-        account = Account.objects.filter(public_id=route.account).exclude(status=Account.Status.DELETED)
-        account_id = account.values_list("id", flat=True).first()
+    account_id = Account.id_of(route.account)
     return Found(parties=_candidates(route, vendor_account, account_id), account_id=account_id)
 
 
@@ -81,7 +78,7 @@ def _referenced(route: Route, references: Iterable[str], account_id: int | None)
 
 def _accounts() -> QuerySet[ProviderAccount]:
     # The token is found by its hash; fetched, it would be decrypted for nothing.
-    return ProviderAccount.objects.select_related("account").defer("callback_token").order_by("id")
+    return ProviderAccount.objects.defer("callback_token").order_by("id")
 
 
 def _parties(rows: Iterable[ProviderAccount], now: datetime) -> tuple[Party, ...]:
@@ -92,7 +89,6 @@ def _parties(rows: Iterable[ProviderAccount], now: datetime) -> tuple[Party, ...
         Party(
             id=row.id,
             account_id=row.account_id,
-            account_public_id=row.account.public_id,
             configs=valid_configs(row.credentials, now),
             demands_proof=row.demands_authentication,
             address_policy=row.address_policy,

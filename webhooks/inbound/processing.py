@@ -6,7 +6,6 @@ Set-based: a batch of any size costs the same number of statements, and every me
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.conf import settings
 
@@ -18,7 +17,7 @@ from webhooks.inbound.answering import verify_again
 from webhooks.inbound.inbox import restore
 from webhooks.inbound.models import Cause, InboundRequest, Proof, State
 from webhooks.inbound.replies import HeardReply, apply_replies
-from webhooks.inbound.timeline import Heard, apply_reports
+from webhooks.inbound.timeline import Heard, Tally, apply_reports
 from webhooks.providers.base import BadPayload
 from webhooks.statuses import Item, Reply, Report, Unreadable
 
@@ -26,8 +25,6 @@ from webhooks.statuses import Item, Reply, Report, Unreadable
 # would outrank every later one. Without a time, a reply's decision counts at its receipt, and a report behind all that have
 # one: our own receive time takes no part in the order of reports. A day leaves room for a zone read wrongly.
 AHEAD = timedelta(days=1)
-# What came of one item, in the words of the outcome line.
-Tally = dict[UUID, Counter[str]]
 
 
 def process(rows: list[InboundRequest], now: datetime) -> None:

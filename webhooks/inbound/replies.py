@@ -1,6 +1,5 @@
 """Owns inbound SMS: stored once, given to the list they were sent to, and read for what they decide."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +10,7 @@ from sendinglists.models import SubscriptionChange
 from sendinglists.subscriptions import Decided
 from trackly.phones import e164
 from trackly.totals import Key, Totals, hour_of
+from webhooks.inbound.timeline import Tally
 from webhooks.keywords import classify
 from webhooks.statuses import Decision, Reply, fingerprint
 
@@ -38,9 +38,6 @@ class _Target:
 
     list_id: int | None
     message_id: int | None
-
-
-Tally = dict[UUID, Counter[str]]
 
 
 def apply_replies(heard: list[HeardReply], tally: Tally, totals: Totals) -> list[Decided]:

@@ -92,6 +92,7 @@ class Known:
                 self.cost, self.cost_currency = price, report.currency
 
 
+# What came of the items of each request, in the words of its outcome line.
 Tally = dict[UUID, Counter[str]]
 
 
