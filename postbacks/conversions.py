@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -13,13 +12,13 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from postbacks import networks
 from postbacks.answering import PREFIX, verify_again
-from postbacks.cases import Case
-from postbacks.judging import MATTERS, SETTLED, judge
+from postbacks.cases import ASSIGNED, MARKED, MATCHED, Case
+from postbacks.judging import MATTERS, SETTLED, beyond_click, is_settled, judge, matters
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.networks.base import Reported
 from postbacks.receiving import read, verdict_of
 from postbacks.verdicts import ConversionStatus, Verdict
-from trackly.models import Account, AuditEntry
+from trackly.models import Account
 from trackly.totals import ZERO, Key, Totals, hour_of
 from webhooks.inbound.inbox import restore
 from webhooks.inbound.models import InboundRequest, Proof, State
@@ -34,9 +33,9 @@ _KIND = {
 }
 # What judging changes; everything else of a row is evidence.
 _JUDGED = [
-    "judged_at", "account", "connection", "click", "offer", "message", "sending_list", "original", "transaction_id",
-    "status", "payout", "currency", "stated_currency", "verdict", "detail", "kind", "ordinal", "key", "is_verified",
-    "is_accepted", "is_test", "is_late", "refusal", "flags",
+    "judged_at", "account", "bound_account", "connection", "click", "offer", "message", "sending_list", "original",
+    "transaction_id", "status", "payout", "currency", "stated_currency", "verdict", "detail", "kind", "ordinal", "key",
+    "is_verified", "is_accepted", "is_test", "is_late", "refusal", "flags",
 ]  # fmt: skip
 
 
@@ -47,11 +46,11 @@ def record(rows: list[InboundRequest], now: datetime) -> None:
             row.state = State.REFUSED
     rows = [row for row in rows if row.state != State.REFUSED]
     hits = _read(rows)
-    clicks = _lock_clicks({hit.click_ref for hit in hits})
-    stored = {(hit.request_uid, hit.item): hit for hit in _lock_stored(request_uid__in=[row.uid for row in rows])}
-    books = _Books(stored.values())
-    hits = [_renewed(stored.get((hit.request_uid, hit.item)), hit) for hit in hits]
-    settle([hit for hit in hits if not _is_settled(hit)], clicks, books, now)
+    clicks = lock_clicks({hit.click_ref for hit in hits} | _matched(rows))
+    stored = {(hit.request_uid, hit.item): hit for hit in lock_stored(request_uid__in=[row.uid for row in rows])}
+    books = Books(stored.values())
+    hits = [_renewed(stored.get((hit.request_uid, hit.item)), hit, clicks) for hit in hits]
+    settle([hit for hit in hits if _is_open(hit, clicks)], clicks, books, now)
     verdicts: dict[UUID, Counter[str]] = defaultdict(Counter)
     for hit in hits:
         verdicts[hit.request_uid][Verdict(hit.verdict).label.lower()] += 1
@@ -66,16 +65,16 @@ def _read(rows: list[InboundRequest]) -> list[Conversion]:
     return [hit for row in rows for hit in _hits(row, connections, accounts)]
 
 
-def settle(hits: list[Conversion], clicks: dict[str, Click], books: "_Books", now: datetime) -> None:
+def settle(hits: list[Conversion], clicks: dict[str, Click], books: "Books", now: datetime) -> None:
     """Judge the hits in the order they came, next to every other hit of these locked clicks, and write what changed."""
-    cases = _Cases(hits, clicks)
+    cases = Cases(hits, clicks)
     books.open(cases.earlier)
     books.open(hit for hit in hits if not hit.pk)
     for hit in sorted(hits, key=lambda hit: (hit.received_at, hit.request_uid, hit.item)):
         case = cases.of(hit)
         judge(hit, case)
         hit.judged_at = now
-        if case.click is not None and hit.verdict in MATTERS:
+        if case.click is not None and matters(hit):
             case.earlier.append(hit)
     books.close()
 
@@ -83,39 +82,22 @@ def settle(hits: list[Conversion], clicks: dict[str, Click], books: "_Books", no
 def rejudge(queryset: QuerySet[Conversion], now: datetime, *, is_accepted: bool = False) -> list[Conversion]:
     """Judge up to SWEEP_LIMIT stored hits again with today's clicks, words and rules, oldest first; those that were judged.
 
-    A hit that counts, or was answered by one that does, is left alone.
+    A hit that counts, or was answered by one that does, is left alone, and so is a test.
     """
     with transaction.atomic():
-        queryset = queryset.exclude(verdict__in=SETTLED)
+        queryset = queryset.exclude(verdict__in=[*SETTLED, Verdict.TEST])
         found = queryset.order_by("received_at", "id").values_list("id", "click_ref")[:SWEEP_LIMIT]
         refs = dict(found)
-        clicks = _lock_clicks(set(refs.values()))
+        clicks = lock_clicks(set(refs.values()))
         # Asked again under the lock: another worker may have judged them since.
         again = queryset.filter(id__in=refs).values("id")
-        hits = list(_lock_stored(id__in=again))
-        books = _Books(hits)
+        # One matched by hand in between names a click that is not locked here.
+        hits = [hit for hit in lock_stored(id__in=again) if hit.click_ref == refs[hit.pk]]
+        books = Books(hits)
         for hit in hits:
             hit.is_accepted |= is_accepted
         settle(hits, clicks, books, now)
     return hits
-
-
-def accept(queryset: QuerySet[Conversion], *, user: Any, now: datetime) -> list[int]:
-    """Let held and refused hits count as if they had come with the token; the ids of those that were, each audited."""
-    waiting = queryset.filter(verdict__in=_ACCEPTABLE)
-    # As the queryset was: accepting changes what it holds.
-    ids = list(waiting.order_by("received_at", "id").values_list("id", flat=True))
-    accepted: list[int] = []
-    for start in range(0, len(ids), SWEEP_LIMIT):
-        chunk = Conversion.objects.filter(id__in=ids[start : start + SWEEP_LIMIT])
-        with transaction.atomic():
-            hits = rejudge(chunk.filter(verdict__in=_ACCEPTABLE), now, is_accepted=True)
-            AuditEntry.objects.bulk_create(
-                AuditEntry(user=user, account_id=hit.account_id, verb="accepted", target=f"conversion {hit.pk}")
-                for hit in hits
-            )
-        accepted += [hit.pk for hit in hits]
-    return accepted
 
 
 def sweep_unknown(now: datetime, *, since: datetime) -> int:
@@ -137,30 +119,28 @@ def sweep_unmapped(now: datetime) -> int:
     return len(rejudge(Conversion.objects.filter(mapped, verdict=Verdict.STATUS_UNMAPPED), now))
 
 
-_ACCEPTABLE = [Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP]
-
-
-def _lock_clicks(refs: set[str]) -> dict[str, Click]:
+def lock_clicks(refs: set[str]) -> dict[str, Click]:
     """The known ones among these click ids, locked in the order of their ids until the transaction ends."""
     clicks = Click.objects.select_related("account", "offer__connection", "message", "sending_list", "link")
     locked = clicks.filter(click_id__in=refs).order_by("id").select_for_update(of=("self",), no_key=True)
     return {click.click_id: click for click in locked}
 
 
-def _lock_stored(**lookup: object) -> QuerySet[Conversion]:
+def lock_stored(**lookup: object) -> QuerySet[Conversion]:
     """Stored hits as they are now, locked: after the clicks, so that everybody locks in one order."""
     related = Conversion.objects.select_related("account", "bound_account", "connection", "click")
     return related.filter(**lookup).order_by("id").select_for_update(of=("self",), no_key=True)
 
 
-class _Cases:
+class Cases:
     """What each hit is judged by, fetched for the whole batch in two statements."""
 
     def __init__(self, hits: list[Conversion], clicks: dict[str, Click]) -> None:
         self.clicks = clicks
         ids = [click.id for click in clicks.values()]
         judged = [hit.pk for hit in hits if hit.pk]
-        earlier = Conversion.objects.filter(click_id__in=ids, verdict__in=MATTERS)
+        tests = Q(verdict=Verdict.TEST) & (Q(flags__contains=[MARKED]) | Q(original__isnull=False))
+        earlier = Conversion.objects.filter(Q(verdict__in=MATTERS) | tests, click_id__in=ids)
         self.earlier = _linked(earlier.exclude(id__in=judged), clicks)
         accounts = {click.account_id for click in self.clicks.values()}
         self.connections: dict[tuple[int, str], list[NetworkConnection]] = defaultdict(list)
@@ -251,28 +231,44 @@ def _reported(item: Reported) -> dict[str, object]:
     }
 
 
-def _renewed(known: Conversion | None, hit: Conversion) -> Conversion:
-    """The stored hit, unless it is settled, with today's reading of its request: credentials may have been mended since."""
+def _matched(rows: list[InboundRequest]) -> set[str]:
+    """The clicks that people gave to hits of these requests; only one that was worked off before can have such hits."""
+    again = [row.uid for row in rows if row.processed_at]
+    matched = Conversion.objects.filter(request_uid__in=again, flags__contains=[MATCHED])
+    return set(matched.values_list("click_ref", flat=True)) if again else set()
+
+
+def _renewed(known: Conversion | None, hit: Conversion, clicks: dict[str, Click]) -> Conversion:
+    """The stored hit, unless it is settled, with today's reading of its request: credentials may have been mended since.
+
+    What people decided stands: the connection it was assigned to, and the click it was matched with.
+    """
     if known is None:
         return hit
-    if not _is_settled(known):
-        for name in ("connection", "bound_account", "refusal", "is_verified", "verdict", "detail"):
+    if _is_open(known, clicks):
+        names = ["verdict", "detail"]
+        if ASSIGNED not in known.flags:
+            names += ["connection", "bound_account", "refusal", "is_verified"]
+        for name in names:
             setattr(known, name, getattr(hit, name))
+        if MATCHED in known.flags:
+            known.verdict, known.detail = beyond_click(known)
     return known
 
 
-def _is_settled(hit: Conversion) -> bool:
-    return hit.verdict in SETTLED
+def _is_open(hit: Conversion, clicks: dict[str, Click]) -> bool:
+    """False for what is settled, and for what was matched by hand a moment ago, before its click could be locked here."""
+    return not is_settled(hit) and (MATCHED not in hit.flags or hit.click_ref in clicks)
 
 
-class _Books:
+class Books:
     """How rows stood before they were judged, and by that: what to write, and what to add to the hourly totals."""
 
     def __init__(self, rows: Iterable[Conversion]) -> None:
         self._rows: list[Conversion] = []
         self._before: dict[int, tuple[tuple[object, ...], Contribution]] = {}
         # A settled hit is judged no more; among the earlier ones it may still be changed by others.
-        self.open(row for row in rows if not _is_settled(row))
+        self.open(row for row in rows if not is_settled(row))
 
     def open(self, rows: Iterable[Conversion]) -> None:
         for row in rows:

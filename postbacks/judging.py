@@ -12,12 +12,19 @@ from dataclasses import replace
 from decimal import Decimal
 
 from postbacks.cases import (
-    DEFAULT_DUPLICATE_WINDOW,
+    STANDING,
     Case,
     Rule,
+    agrees,
     attribution_window,
     duplicate_rule,
+    is_of_test,
+    is_trusted,
+    is_within,
+    marked_sale,
+    of_one_event,
     own_currency,
+    peers_of,
     status_of,
 )
 from postbacks.models import Conversion
@@ -28,9 +35,8 @@ Kind = Conversion.Kind
 
 # Everybody who got a message holds a click id; every hit of a click is weighed against those before it.
 UNVERIFIED_PER_CLICK = 100
+STATUS_ONLY = "Only the status; the other amount was ignored by the connection's rule."
 DEFAULT_NOT_APPLIED = "default_payout_not_applied"
-# What an adjustment takes back; a rejected conversion stays rejected.
-_STANDING = frozenset({ConversionStatus.APPROVED, ConversionStatus.PENDING})
 # Hits that were weighed against a counted one; a held or unmapped hit was not, and may be repeated in earnest.
 _WEIGHED = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL, Verdict.DUPLICATE, Verdict.DUPLICATE_DIFFERS})
 _CHANGES = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL})
@@ -38,6 +44,24 @@ _CHANGES = frozenset({Verdict.RECORDED, Verdict.UPDATED, Verdict.UPSELL})
 SETTLED = _WEIGHED | {Verdict.ADJUSTED}
 # What later hits are judged by; the others of a click need not be loaded, and a stranger can make any number of those.
 MATTERS = SETTLED | {Verdict.NEGATIVE_PAYOUT}
+# Where a person may say which click is meant.
+NAMES_NO_CLICK = frozenset(
+    {
+        Verdict.UNKNOWN_CLICK,
+        Verdict.MISSING_CLICK_ID,
+        Verdict.MALFORMED_CLICK_ID,
+        Verdict.LITERAL_MACRO,
+        Verdict.TOO_LONG,
+    }
+)
+
+
+def is_settled(hit: Conversion) -> bool:
+    return hit.verdict in SETTLED or is_of_test(hit)
+
+
+def matters(hit: Conversion) -> bool:
+    return hit.verdict in MATTERS or is_of_test(hit)
 
 
 def judge(hit: Conversion, case: Case) -> None:
@@ -49,7 +73,7 @@ def judge(hit: Conversion, case: Case) -> None:
     if verdict is None:
         verdict, detail = _adjust(hit, case) if _takes_back(hit) else _count(hit, case)
     hit.verdict, hit.detail = verdict, detail[:300]
-    if verdict in _WEIGHED and _is_trusted(hit) and not _takes_back(hit):
+    if verdict in _WEIGHED and is_trusted(hit) and not _takes_back(hit):
         _revive(hit, case)
 
 
@@ -89,15 +113,24 @@ def _is_ruled_out(hit: Conversion) -> bool:
     return hit.verdict in BY_REQUEST and not (hit.verdict == Verdict.BAD_PAYOUT and hit.reported_payout is not None)
 
 
+def beyond_click(hit: Conversion) -> tuple[Verdict, str]:
+    """What the request alone rules out once somebody has said which click it means: a payout that cannot be read either."""
+    if hit.verdict not in NAMES_NO_CLICK:
+        return Verdict(hit.verdict), hit.detail
+    if hit.reported_payout is None and hit.payout_text:
+        return Verdict.BAD_PAYOUT, "Beside the click id, the payout cannot be read."
+    return Verdict.WAITING, ""
+
+
 def _money(hit: Conversion, case: Case) -> Judgement:
     """Amount, currency, status and lateness; a verdict where one of them rules the hit out."""
     assert case.click is not None
     assert case.account is not None
     connection = case.connection
-    _fill_in(hit, case)
+    fill_in(hit, case)
     assert hit.payout is not None
     # The number is held against another currency's too: only a trusted hit comes that far, and it is a bound on slips.
-    is_compared = hit.currency == own_currency(case) or _is_trusted(hit)
+    is_compared = hit.currency == own_currency(case) or is_trusted(hit)
     if is_compared and abs(hit.payout) > case.account.payout_ceiling:
         return Verdict.BAD_PAYOUT, f"Over the account's ceiling of {case.account.payout_ceiling.normalize():f}."
     status = status_of(hit, case)
@@ -107,11 +140,11 @@ def _money(hit: Conversion, case: Case) -> Judgement:
     hit.is_late = hit.received_at - case.click.at > attribution_window(case)
     if hit.is_late and connection is not None and connection.excludes_late:
         return Verdict.EXPIRED_CLICK, ""
-    why_held = "" if _is_trusted(hit) else _held_unweighed(hit, case)
+    why_held = "" if is_trusted(hit) else _held_unweighed(hit, case)
     return (Verdict.HELD, why_held) if why_held else (None, "")
 
 
-def _fill_in(hit: Conversion, case: Case) -> None:
+def fill_in(hit: Conversion, case: Case) -> None:
     """The amount and currency the request left out. A default is an amount of our own currency and fits no other: 0 then."""
     hit.currency = hit.stated_currency = hit.currency or own_currency(case)
     if hit.payout is None:
@@ -127,26 +160,25 @@ def _held_unweighed(hit: Conversion, case: Case) -> str:
         return "This connection accepts its URL with the token only."
     if hit.currency != own_currency(case):
         return f"Without the token only amounts in {own_currency(case)} count by themselves."
-    is_crowded = sum(not _is_trusted(row) for row in case.earlier) >= UNVERIFIED_PER_CLICK
+    is_crowded = sum(not is_trusted(row) for row in case.earlier) >= UNVERIFIED_PER_CLICK
     return "Too many hits without the token named this click." if is_crowded else ""
-
-
-def _is_trusted(hit: Conversion) -> bool:
-    return hit.is_verified or hit.is_accepted
 
 
 def _count(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """A positive or zero amount: new, or weighed against what stands."""
-    target = _target(hit, _counted(_peers(hit, case)), case)
+    target = _target(hit, _counted(peers_of(hit, case)), case)
+    sale = marked_sale(hit, target, case)
+    if sale is not None:
+        return _as_test(hit, sale)
     if target is None:
         return _record(hit, case)
     hit.original = target
-    return _weigh(hit, target, case) if _is_trusted(hit) else _weigh_unverified(hit, target)
+    return _weigh(hit, target, case) if is_trusted(hit) else _weigh_unverified(hit, target)
 
 
 def _target(hit: Conversion, rows: list[Conversion], case: Case) -> Conversion | None:
     """The counted conversion this hit speaks of; None when it is a new one."""
-    agreeing = [row for row in rows if _agrees(hit, row)]
+    agreeing = [row for row in rows if agrees(hit, row)]
     if hit.transaction_id:
         same = [row for row in (*agreeing, *rows) if row.transaction_id == hit.transaction_id]
         # The same sale reported without its transaction id moments before (or after) is the same sale.
@@ -155,9 +187,14 @@ def _target(hit: Conversion, rows: list[Conversion], case: Case) -> Conversion |
     return next(iter(_near(hit, agreeing, case) or agreeing or rows), None)
 
 
+def _as_test(hit: Conversion, sale: Conversion) -> tuple[Verdict, str]:
+    hit.original, hit.is_test = sale, True
+    return Verdict.TEST, "It speaks of a sale that was marked as a test."
+
+
 def _record(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     assert hit.payout is not None
-    if _is_trusted(hit):
+    if is_trusted(hit):
         return _record_trusted(hit, case)
     ceiling = hit.offer.ceiling if hit.offer and hit.offer.ceiling is not None else None
     if hit.payout <= 0:
@@ -171,7 +208,7 @@ def _record(hit: Conversion, case: Case) -> tuple[Verdict, str]:
 def _record_trusted(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """A new one; what somebody said of it without the token counts no more."""
     _enter(hit, Kind.CONVERSION, case)
-    unverified = [row for row in _counted(_of_one_event(hit, case)) if not _is_trusted(row)]
+    unverified = [row for row in _counted(of_one_event(hit, case)) if not is_trusted(row)]
     claim = _target(hit, unverified, case)
     if claim is None:
         return Verdict.RECORDED, ""
@@ -182,10 +219,10 @@ def _record_trusted(hit: Conversion, case: Case) -> tuple[Verdict, str]:
 
 def _weigh_unverified(hit: Conversion, target: Conversion) -> tuple[Verdict, str]:
     """Without the token nothing that stands is changed."""
-    if _agrees(hit, target) and hit.status == target.status:
+    if agrees(hit, target) and hit.status == target.status:
         if hit.transaction_id in ("", target.transaction_id):
             return Verdict.DUPLICATE, ""
-        if not _is_trusted(target):
+        if not is_trusted(target):
             _attach(hit, target)
             return Verdict.DUPLICATE, ""
     return Verdict.HELD, "Without the token it may not change or add to a conversion that already counts."
@@ -198,7 +235,7 @@ def _weigh(hit: Conversion, target: Conversion, case: Case) -> tuple[Verdict, st
     _attach(hit, target)
     is_outdated = _is_outdated(hit, target, case)
     moves = not is_outdated and _moves_status(hit, target)
-    if not _agrees(hit, target):
+    if not agrees(hit, target):
         return _differ(hit, target, case, moves=moves, is_outdated=is_outdated)
     if moves:
         target.status = hit.status
@@ -208,21 +245,21 @@ def _weigh(hit: Conversion, target: Conversion, case: Case) -> tuple[Verdict, st
 
 def _moves_status(hit: Conversion, target: Conversion) -> bool:
     # Once taken back, only another adjustment or a word for it speaks to that, not a late 'approved'.
-    if target.status == ConversionStatus.REVERSED and hit.status in _STANDING:
+    if target.status == ConversionStatus.REVERSED and hit.status in STANDING:
         return False
     return hit.status != target.status
 
 
 def _is_outdated(hit: Conversion, target: Conversion, case: Case) -> bool:
     """True when a later word of the network has already had its effect on the target."""
-    words = [row for row in _peers(hit, case) if row.verdict in _CHANGES and target in (row, row.original)]
+    words = [row for row in peers_of(hit, case) if row.verdict in _CHANGES and target in (row, row.original)]
     return any(row.received_at > hit.received_at for row in words)
 
 
 def _repeat(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """The same amount again. Without a transaction id, later than the window, it may be a further sale."""
     adds = duplicate_rule(case) == Rule.ADD and not hit.transaction_id and hit.reported_payout is not None
-    if adds and hit.status in _STANDING and not _is_near_any(hit, case):
+    if adds and hit.status in STANDING and not _is_near_any(hit, case):
         return _upsell(hit, case)
     return Verdict.DUPLICATE, ""
 
@@ -236,11 +273,11 @@ def _differ(hit: Conversion, target: Conversion, case: Case, *, moves: bool, is_
         return Verdict.DUPLICATE, "A later amount stands already."
     if rule == Rule.UPDATE:
         target.payout, target.currency = hit.payout, hit.currency
-        _restate(target, hit.status, _peers(hit, case))
+        restate(target, hit.status, peers_of(hit, case))
         return Verdict.UPDATED, ""
     if moves:
         target.status = hit.status
-        return Verdict.UPDATED, "Only the status; the other amount was ignored by the connection's rule."
+        return Verdict.UPDATED, STATUS_ONLY
     return Verdict.DUPLICATE_DIFFERS, ""
 
 
@@ -251,17 +288,20 @@ def _upsell(hit: Conversion, case: Case) -> tuple[Verdict, str]:
 
 def _adjust(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     """A negative amount: a row of its own beside the conversion it corrects; its identity includes the amount."""
-    if not _is_trusted(hit):
+    if not is_trusted(hit):
         return Verdict.HELD, "Without the token nothing is taken back."
-    peers = _peers(hit, case)
+    peers = peers_of(hit, case)
     original = _original(hit, _counted(peers))
+    sale = marked_sale(hit, original, case)
+    if sale is not None:
+        return _as_test(hit, sale)
     if original is None:
         return Verdict.NEGATIVE_PAYOUT, ""
     hit.original = original
     if any(_is_same_adjustment(hit, row) for row in peers if row.kind == Kind.ADJUSTMENT):
         return Verdict.DUPLICATE, ""
     _enter(hit, Kind.ADJUSTMENT, case, amount=hit.payout)
-    _restate(original, original.status, [*peers, hit])
+    restate(original, original.status, [*peers, hit])
     return Verdict.ADJUSTED, ""
 
 
@@ -282,7 +322,7 @@ def _is_same_adjustment(hit: Conversion, row: Conversion) -> bool:
     return is_same and (row.payout, row.currency) == (hit.payout, hit.currency)
 
 
-def _restate(target: Conversion, status: str, peers: list[Conversion]) -> None:
+def restate(target: Conversion, status: str, peers: list[Conversion]) -> None:
     """Give it this status, or 'reversed' where its adjustments leave nothing of it. Other currencies take part in no sum."""
     amounts = [
         row.payout or Decimal(0)
@@ -290,25 +330,14 @@ def _restate(target: Conversion, status: str, peers: list[Conversion]) -> None:
         if row.kind == Kind.ADJUSTMENT and row.original == target and row.currency == target.currency
     ]
     is_taken_back = bool(amounts) and (target.payout or Decimal(0)) + sum(amounts) <= 0
-    target.status = ConversionStatus.REVERSED if is_taken_back and status in _STANDING else status
+    target.status = ConversionStatus.REVERSED if is_taken_back and status in STANDING else status
 
 
 def _revive(hit: Conversion, case: Case) -> None:
     """Adjustments that came before what they adjust, or before its transaction id was known."""
-    waiting = [row for row in _of_one_event(hit, case) if row.verdict == Verdict.NEGATIVE_PAYOUT]
+    waiting = [row for row in of_one_event(hit, case) if row.verdict == Verdict.NEGATIVE_PAYOUT]
     for row in waiting:
         judge(row, replace(case, connection=row.connection or case.connection, earlier=[*case.earlier, hit]))
-
-
-def _of_one_event(hit: Conversion, case: Case) -> list[Conversion]:
-    """Earlier hits about the same event from the same network."""
-    return [row for row in case.earlier if row.event == hit.event and row.network == hit.network and row is not hit]
-
-
-def _peers(hit: Conversion, case: Case) -> list[Conversion]:
-    """Those of them that it is weighed against."""
-    rows = _of_one_event(hit, case)
-    return [row for row in rows if _is_trusted(row)] if _is_trusted(hit) else rows
 
 
 def _counted(rows: list[Conversion]) -> list[Conversion]:
@@ -324,18 +353,13 @@ def _was_heard(hit: Conversion, case: Case) -> bool:
         and row.status_word == hit.status_word
         and row.reported_payout == hit.reported_payout
         and row.stated_currency == hit.stated_currency
-        for row in _peers(hit, case)
+        for row in peers_of(hit, case)
     )
-
-
-def _agrees(hit: Conversion, row: Conversion) -> bool:
-    """The same money; an absent amount says nothing against any."""
-    return hit.reported_payout is None or (hit.payout, hit.currency) == (row.payout, row.currency)
 
 
 def _near(hit: Conversion, rows: list[Conversion], case: Case) -> list[Conversion]:
     """Those it is near to, or to a repetition of them: retries come in chains longer than the window."""
-    heard = [row for row in (*rows, *_peers(hit, case)) if _is_within(hit, row, case)]
+    heard = [row for row in (*rows, *peers_of(hit, case)) if is_within(hit, row, case)]
     repeated = [row.original for row in heard if row.verdict == Verdict.DUPLICATE and not _takes_back(row)]
     spoken_of = {id(row) for row in (*heard, *repeated)}
     return [row for row in rows if id(row) in spoken_of]
@@ -343,13 +367,8 @@ def _near(hit: Conversion, rows: list[Conversion], case: Case) -> list[Conversio
 
 def _is_near_any(hit: Conversion, case: Case) -> bool:
     """Near any hit that said this amount, counted or not."""
-    peers = _peers(hit, case)
-    return any(row.verdict in _WEIGHED and _agrees(hit, row) and _is_within(hit, row, case) for row in peers)
-
-
-def _is_within(hit: Conversion, row: Conversion, case: Case) -> bool:
-    window = case.connection.duplicate_window if case.connection else DEFAULT_DUPLICATE_WINDOW
-    return abs(hit.received_at - row.received_at) <= window
+    peers = peers_of(hit, case)
+    return any(row.verdict in _WEIGHED and agrees(hit, row) and is_within(hit, row, case) for row in peers)
 
 
 def _attach(hit: Conversion, target: Conversion) -> None:
@@ -363,7 +382,7 @@ def _enter(hit: Conversion, kind: Kind, case: Case, *, amount: Decimal | None = 
     """Let the hit count. Its key is the database's own guard against counting it twice."""
     hit.kind, hit.key = kind, _key(hit, amount)
     # Counted through all hits of the event: a key may change (a transaction id becomes known), the ordinal never does.
-    hit.ordinal = 1 + max((row.ordinal for row in _of_one_event(hit, case) if row.kind), default=-1)
+    hit.ordinal = 1 + max((row.ordinal for row in of_one_event(hit, case) if row.kind), default=-1)
 
 
 def _key(hit: Conversion, amount: Decimal | None = None) -> bytes:

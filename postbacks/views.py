@@ -12,28 +12,34 @@ from psycopg_pool import PoolTimeout
 
 from postbacks import clicks, networks
 from postbacks.answering import PREFIX, judge
+from trackly import metrics
 from trackly.raw import RawRequest
-from webhooks.inbound.inbox import Receipt, store
-from webhooks.inbound.routes import read_route
+from webhooks.inbound.inbox import Receipt
+from webhooks.inbound.models import Source
+from webhooks.inbound.routes import Route
 from webhooks.inbound.views import InboundView, raw_request
 
 # A postback is a handful of parameters.
 MAX_BODY = 65_536
+metrics.expect(Source.POSTBACK.value, networks.all_networks())
 
 
 class NetworkView(InboundView):
     """/api/postbacks/…"""
 
     prefix = PREFIX
+    source = Source.POSTBACK
 
-    def answer(self, request: RawRequest) -> Receipt:
-        route = read_route(request, self.prefix)
+    def knows(self, slug: str) -> bool:
+        return networks.get(slug) is not None
+
+    def judge(self, request: RawRequest, route: Route | None) -> Receipt:
         network = networks.get(route.slug) if route else None
         if route is None or network is None:
             return _plain(404, "There is no such network.")
         if len(request.body) > MAX_BODY:
             return _plain(413, f"The body is over {MAX_BODY} bytes.")
-        return store(judge(request, route, network))
+        return judge(request, route, network)
 
 
 def _plain(status: int, text: str) -> Receipt:

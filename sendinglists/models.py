@@ -9,6 +9,7 @@ from django.db.models import Q
 from sendinglists.destinations import validate_click_parameter, validate_destination
 from trackly.encryption import EncryptedField
 from trackly.models import Account, AddressPolicy
+from trackly.redaction import mask_phone
 from trackly.signing import new_code, new_token, token_hash
 from webhooks import providers
 from webhooks.statuses import Decision, Reason, Status
@@ -115,15 +116,21 @@ class SendingList(models.Model):
 class Contact(models.Model):
     """A phone number an account knows."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     phone = models.CharField(max_length=32, help_text="E.164.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "phone"], name="contact_once")]
+        indexes = [
+            # The newest contacts of an account.
+            models.Index(fields=["account", "-id"], name="contact_account"),
+            # Support: who has this phone, in any account?
+            models.Index(fields=["phone"], name="contact_phone"),
+        ]
 
     def __str__(self) -> str:
-        return self.phone
+        return mask_phone(self.phone)
 
 
 class Subscription(models.Model):
@@ -133,7 +140,7 @@ class Subscription(models.Model):
         SUBSCRIBED = "subscribed", "Subscribed"
         OPTED_OUT = "opted_out", "Opted out"
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE)
     sending_list = models.ForeignKey(SendingList, on_delete=models.CASCADE)
     state = models.CharField(max_length=10, choices=State, default=State.SUBSCRIBED)
@@ -141,6 +148,10 @@ class Subscription(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["contact", "sending_list"], name="subscription_once")]
+        indexes = [
+            # The newest subscriptions of an account.
+            models.Index(fields=["account", "-id"], name="subscription_account"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.contact} on {self.sending_list}: {self.state}"
@@ -155,7 +166,7 @@ class SubscriptionChange(models.Model):
         VENDOR_CODE = "vendor_code", "Error code of the provider"
         STAFF = "staff", "Undone by staff"
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE)
     decision = models.CharField(max_length=10, choices=Decision)
     at = models.DateTimeField(help_text="The provider's time, else when we received it.")
@@ -166,6 +177,10 @@ class SubscriptionChange(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["subscription", "fingerprint"], name="subscriptionchange_once")]
+        indexes = [
+            # The newest opt-outs and opt-ins of an account.
+            models.Index(fields=["account", "-id"], name="subscriptionchange_account"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.decision} by {self.origin}"
@@ -174,7 +189,7 @@ class SubscriptionChange(models.Model):
 class Suppression(models.Model):
     """A number closed for a brand, or for the whole account; asked before every send."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     brand = models.CharField(max_length=100, blank=True, help_text="Empty: the whole account.")
     phone = models.CharField(max_length=32)
     is_active = models.BooleanField(default=True)
@@ -187,9 +202,15 @@ class Suppression(models.Model):
             # Also serves: may this number get a message?
             models.UniqueConstraint(fields=["account", "phone", "brand"], name="suppression_once")
         ]
+        indexes = [
+            # The newest suppressions of an account.
+            models.Index(fields=["account", "-id"], name="suppression_account"),
+            # Support: where is this phone closed?
+            models.Index(fields=["phone"], name="suppression_phone"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.phone} in {self.brand or 'the whole account'}"
+        return f"{mask_phone(self.phone)} in {self.brand or 'the whole account'}"
 
 
 class Message(models.Model):
@@ -241,6 +262,10 @@ class Message(models.Model):
             models.Index(fields=["account", "-id"], name="message_account"),
             # Every message to this phone.
             models.Index(fields=["to", "-id"], name="message_to"),
+            # Support: a provider's message id from a ticket names no provider account.
+            models.Index(
+                fields=["provider_message_id"], condition=~Q(provider_message_id=""), name="message_provider_id"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -250,7 +275,7 @@ class Message(models.Model):
 class Link(models.Model):
     """A short code that leads to an offer or to a destination of its own."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     code = models.CharField(max_length=32, unique=True, default=_link_code)
     offer = models.ForeignKey("postbacks.Offer", null=True, blank=True, on_delete=models.PROTECT)
     destination = models.CharField(
@@ -263,6 +288,10 @@ class Link(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        indexes = [
+            # The newest links of an account.
+            models.Index(fields=["account", "-id"], name="link_account"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(offer__isnull=False, destination="") | Q(offer__isnull=True) & ~Q(destination=""),

@@ -6,7 +6,7 @@ from django.core.validators import URLValidator
 from django.db import models
 
 from trackly.clients import parse_networks
-from trackly.signing import new_token
+from trackly.signing import new_token, token_hash
 
 
 class Account(models.Model):
@@ -34,6 +34,9 @@ class Account(models.Model):
         max_digits=18, decimal_places=6, default=10_000, help_text="A larger payout is taken for an error."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        permissions = [("reveal", "Can see phone numbers and tokens in full; each look is audited")]
 
     def __str__(self) -> str:
         return self.name
@@ -67,6 +70,30 @@ class Membership(models.Model):
         return f"{self.user} is {self.role} of {self.account}"
 
 
+class ApiKey(models.Model):
+    """A key of an account for the API. Only its hash is kept: it is shown once, when it is made."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    name = models.CharField(max_length=100, help_text="What uses it.")
+    key_hash = models.BinaryField(max_length=32, unique=True, editable=False)
+    beginning = models.CharField(max_length=8, editable=False, help_text="To recognise it by.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False, help_text="Empty: never.")
+    revoked_at = models.DateTimeField(null=True, editable=False, help_text="Empty: it is valid.")
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.beginning}…)"
+
+    def mint(self) -> str:
+        """A new key for this row, to be shown once; does not save."""
+        key = f"trk_{new_token()}"
+        self.key_hash, self.beginning = token_hash(key), key[:8]
+        return key
+
+
 class AuditEntry(models.Model):
     """Who replayed, discarded, revealed, matched or changed what, and why."""
 
@@ -74,7 +101,7 @@ class AuditEntry(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, help_text="Empty: the system."
     )
-    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, db_index=False)
     verb = models.CharField(max_length=50)
     target = models.CharField(max_length=100, help_text="The kind of row and its id.")
     detail = models.TextField(blank=True)
@@ -82,6 +109,8 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         indexes = [
+            # The newest entries of an account.
+            models.Index(fields=["account", "-id"], name="audit_account"),
             # What happened to this row?
             models.Index(fields=["target", "-id"], name="audit_target"),
         ]
@@ -93,7 +122,7 @@ class AuditEntry(models.Model):
 class HourlyTotal(models.Model):
     """How many of one kind in one hour; written in the transaction of the rows it counts, read by every overview."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     hour = models.DateTimeField(help_text="Its beginning, UTC.")
     kind = models.CharField(max_length=30)
     # Parts of the key: 0 and '' mean none, because NULLs do not collide.
@@ -109,6 +138,12 @@ class HourlyTotal(models.Model):
             models.UniqueConstraint(
                 fields=["account", "hour", "kind", "list_id", "connection_id", "currency"], name="hourly_total_once"
             )
+        ]
+        indexes = [
+            # The newest totals of an account.
+            models.Index(fields=["account", "-id"], name="hourly_total_account"),
+            # The last hours of every account.
+            models.Index(fields=["hour"], name="hourly_total_hour"),
         ]
 
     def __str__(self) -> str:
@@ -162,3 +197,13 @@ class WorkerRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host} {self.pid}"
+
+
+class Pulse(models.Model):
+    """The last commit of /readyz, one row a host: that a change can be made durable is shown by making one."""
+
+    host = models.CharField(max_length=255, unique=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.host

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class RawRequest:
     secure: bool
     """True when it reached us, or a trusted proxy, over https."""
     received_at: datetime
+    uid: UUID | None = None
+    """The id it was given on arrival, with received_at inside to the millisecond; None: its row gets one of its own."""
 
     def header(self, name: str) -> str | None:
         """The first value of this header (name in lower case); None when it was not sent."""

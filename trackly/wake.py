@@ -6,12 +6,12 @@ Inside a data transaction a NOTIFY would serialise every commit. Nothing depends
 import os
 import threading
 import time
-from logging import getLogger
 
 import psycopg
+import structlog
 from django.db import connections
 
-logger = getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 CHANNEL = "trackly_inbox"
 PAUSE_S = 0.05
@@ -40,7 +40,7 @@ class _Notifier:
                 link = link or connect()
                 link.execute(f"NOTIFY {CHANNEL}")
             except psycopg.Error as error:
-                logger.warning("notify failed error=%s", error)
+                logger.warning("notify failed", error=str(error).strip().partition("\n")[0])
                 if link is not None:
                     link.close()
                 link = None

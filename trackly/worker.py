@@ -10,18 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from logging import getLogger
 
 import psycopg
+import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 from psycopg_pool import PoolTimeout
 
-from trackly import wake
+from trackly import metrics, wake
 from trackly.models import WorkerRun
 
-logger = getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 IDLE_S = 1.0
 BEAT = timedelta(seconds=10)
@@ -67,9 +67,9 @@ class Worker:
                 self._round()
                 pause_s = 0.2
             except TROUBLE as error:
-                logger.warning(
-                    "database trouble, trying again in %.1f s: %s", pause_s, str(error).strip() or type(error).__name__
-                )
+                # The first line only: what follows may quote a row.
+                said = str(error).strip().partition("\n")[0] or type(error).__name__
+                logger.warning("database trouble, trying again", in_s=pause_s, error=said)
                 self._drop_connections()
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 2, 5.0)
@@ -97,7 +97,7 @@ class Worker:
         )
         self.run_id = run.id
         self.chores.append(Chore(name="heartbeat", every=BEAT, do=self._beat))
-        logger.info("worker started pid=%s after_unclean_exit=%s", os.getpid(), self.guarded_rounds > 0)
+        logger.info("worker started", pid=os.getpid(), after_unclean_exit=self.guarded_rounds > 0)
 
     def _beat(self, now: datetime) -> None:
         WorkerRun.objects.filter(id=self.run_id).update(beat_at=now)
@@ -110,7 +110,8 @@ class Worker:
                     chore.do(now)
                 except Exception:
                     # Whatever keeps a chore from being done must not keep the inbox from being worked off.
-                    logger.exception("chore failed name=%s", chore.name)
+                    logger.exception("chore failed", chore=chore.name)
+                    metrics.CHORE_FAILURES.labels(chore.name).inc()
                     chore.due_at = now + min(chore.every, CHORE_AGAIN)
 
     def _listen(self) -> psycopg.Connection:
@@ -131,7 +132,7 @@ class Worker:
         except TROUBLE:
             logger.warning("could not note the end of this run")
         self._drop_connections()
-        logger.info("worker stopped pid=%s", os.getpid())
+        logger.info("worker stopped", pid=os.getpid())
 
 
 def _is_alive(pid: int) -> bool:

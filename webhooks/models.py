@@ -7,4 +7,5 @@ from webhooks.inbound.models import (  # noqa: F401
     ParkedReport,
     RefusalTally,
     Reply,
+    RequestTotal,
 )

@@ -101,6 +101,8 @@ class Network:
     """Field of Reported -> parameter names in order of preference, lower case."""
     statuses: ClassVar[Mapping[str, ConversionStatus]]
     """The network's words, lower case; a connection may override them."""
+    alarms: ClassVar[Mapping[str, str]] = {}
+    """What the network's own console says about us -> what that means here, and where to look."""
 
     def parse(self, request: RawRequest) -> list[Reported]:
         """What the request reports; raises BadPayload only when query and body cannot be read at all."""

@@ -47,6 +47,21 @@ class Everflow(Network):
         "reversed": ConversionStatus.REJECTED,
     }
 
+    # The page named above (as of 2026-03-13), and the older
+    # https://helpdesk.everflow.io/en/articles/4057176-partner-portal-managing-postbacks
+    alarms = {
+        "errored postback": (
+            "Everflow got an error from us, or no answer; its postback report shows under Debug Info which. We answer 200 to"
+            " whatever was stored, counted or not. Errors of ours are 503 (not stored, the database was away: it comes again)"
+            " and, only without a valid token and beyond the quota, 403 or 429. 502 and 504 are the proxy's, 404 a wrong URL."
+        ),
+        "deactivated postback": (
+            "After failures in a row (ten within 72 hours; by its older pages 25 in all) Everflow switches a postback off, and"
+            " then nothing comes at all. Mend the cause, have the network's manager or the affiliate switch it on again, and"
+            " ask for the conversions in between to be fired once more: repeats are not counted twice."
+        ),
+    }
+
     def parse(self, request: RawRequest) -> list[Reported]:
         return [report(request, self)]
 

@@ -33,6 +33,17 @@ class Tune(Network):
         "event": ("goal_id", "goal", "event_id", "event"),
     }  # fmt: skip
     statuses = USUAL_STATUSES
+    # https://support.tune.com/hc/en-us/articles/39344885855127-Why-are-some-postbacks-failing-to-be-sent-or-received
+    alarms = {
+        "postback not sent": (
+            "TUNE fires nothing when the click session had expired before the conversion, so nothing can stand here. Compare"
+            " the age of the click with the session lifespan of the offer."
+        ),
+        "postback failed": (
+            "TUNE got no success from the URL it has. We answer 200 to whatever was stored; 503 only when nothing could be."
+            " Anything else comes from a proxy or a wrong URL: paste the URL TUNE called into the search."
+        ),
+    }
 
     def parse(self, request: RawRequest) -> list[Reported]:
         return [report(request, self)]

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from trackly import retries
 from trackly.columns import columns
 from webhooks.inbound.models import InboundRequest, State
+from webhooks.inbound.standings import counted, moving
 
 logger = getLogger(__name__)
 
@@ -27,6 +28,7 @@ logger = getLogger(__name__)
 MAX_ITEMS = 5_000
 MAX_BYTES = 32 * 1024 * 1024
 DATABASE_TROUBLE = (OperationalError, InterfaceError)
+_DIED = "The worker died while it worked on this request, or on its neighbours."
 
 # (received_at, uid) of a row; with the source of its job, its whole primary key.
 Key = tuple[datetime, UUID]
@@ -84,14 +86,15 @@ def run_guarded(job: Job, *, now: datetime) -> int:
     with transaction.atomic():
         rows = claim(job.source, now=now, limit=1)
         for row in rows:
-            _fail(row, "The worker died while it worked on this request, or on its neighbours.", now)
+            _fail(row, _DIED, now)
     for row in rows:
         try:
             with transaction.atomic():
-                InboundRequest.objects.by_uid(row.uid, row.source).update(last_error=row.last_error)
-                _try(job, row, now)
+                if _give_back(row):
+                    _try(job, row, now)
         except DATABASE_TROUBLE:
-            _give_back(row)
+            with suppress(DatabaseError):
+                _give_back(row)
             raise
     return len(rows)
 
@@ -110,11 +113,15 @@ def _try(job: Job, row: InboundRequest, now: datetime) -> None:
         _fail(row, _words(error), now)
 
 
-def _give_back(row: InboundRequest) -> None:
-    """Undo the attempt counted in advance. With the database gone the row just waits for its next try."""
-    with suppress(DatabaseError):
-        InboundRequest.objects.by_uid(row.uid, row.source).update(
-            attempts=row.attempts, state=State.WAITING, due_at=row.due_at, last_error=row.last_error
+def _give_back(row: InboundRequest) -> bool:
+    """Undo the attempt counted in advance, and lock the row; False when somebody replayed or discarded it since.
+
+    With the database gone the row just waits for its next try.
+    """
+    with moving(InboundRequest.objects.by_uid(row.uid, row.source)) as held:
+        blamed = held.filter(attempts=row.attempts + 1, last_error=_DIED, state__in=[State.WAITING, State.FAILED])
+        return bool(
+            blamed.update(attempts=row.attempts, state=State.WAITING, due_at=row.due_at, last_error=row.last_error)
         )
 
 
@@ -166,14 +173,15 @@ def _fail(row: InboundRequest, error: str, now: datetime) -> None:
     """Count the attempt: on the retry schedule while it lasts, then failed."""
     attempts = row.attempts + 1
     again = retries.next_attempt_at(retries.INBOUND, attempts, now)
-    InboundRequest.objects.by_uid(row.uid, row.source).update(
-        attempts=attempts,
-        state=State.WAITING if again else State.FAILED,
-        due_at=again or now,
-        last_error=error,
-        version=settings.VERSION,
-        processed_at=now,
-    )
+    with moving(InboundRequest.objects.by_uid(row.uid, row.source)) as held:
+        held.update(
+            attempts=attempts,
+            state=State.WAITING if again else State.FAILED,
+            due_at=again or now,
+            last_error=error,
+            version=settings.VERSION,
+            processed_at=now,
+        )
 
 
 def _words(error: Exception) -> str:
@@ -206,7 +214,8 @@ JOIN webhooks_inboundrequest request ON request.received_at = taken.received_at 
 WHERE request.source = %s AND request.received_at = ANY(%s::timestamptz[])
 """
 # What was sealed is needed no more once a request has proven itself.
-_DONE = """
+_DONE = counted(
+    """
 UPDATE webhooks_inboundrequest AS request
 SET processed_at = %s, version = %s, state = done.state, outcome = done.outcome, attempts = done.attempts,
     refusal = done.refusal, proof = done.proof, party_id = done.party_id, account_id = done.account_id,
@@ -216,4 +225,6 @@ FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::smallint[
      AS done (uid, received_at, state, outcome, attempts, refusal, proof, party_id, account_id)
 WHERE request.uid = done.uid AND request.received_at = done.received_at
   AND request.source = %s AND request.received_at = ANY(%s::timestamptz[])
-"""
+""",
+    "request",
+)

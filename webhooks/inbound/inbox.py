@@ -14,6 +14,7 @@ from trackly.raw import RawRequest
 from trackly.signing import new_uid
 from trackly.text import clean
 from webhooks.inbound.models import InboundRequest, State, time_of
+from webhooks.inbound.standings import LOST, LOST_COLUMNS, counted
 
 MAX_IDS = 4_000
 # Refused and naming nothing we know: a few a minute are kept as samples.
@@ -103,7 +104,7 @@ def make_row(
 
     With keep_secrets what was taken out is sealed beside it, so that a refused request can be verified again.
     """
-    uid = new_uid(int(request.received_at.timestamp() * 1000))
+    uid = request.uid or new_uid(int(request.received_at.timestamp() * 1000))
     path = _without(request.path, token, opened) if token else request.path
     taken = {name: value for name, value in request.headers if name in secret_headers}
     lines = (f"{name}: {'(kept apart)' if name in secret_headers else value}\r\n" for name, value in request.headers)
@@ -148,6 +149,7 @@ def restore(row: InboundRequest, *, base_url: str) -> RawRequest:
         peer=row.peer,
         secure=row.is_secure,
         received_at=row.received_at,
+        uid=row.uid,
     )
 
 
@@ -195,7 +197,9 @@ def _keep(row: InboxRow, quota: Quota | None) -> bool:
 
 def _insert(row: InboxRow) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [getattr(row, name) for name in COLUMNS])
+        # Accepted ones count when they are worked off: nobody waits for a total before he is answered.
+        statement = INSERT if row.state == State.WAITING else _INSERT_COUNTED
+        cursor.execute(statement, [getattr(row, name) for name in COLUMNS])
 
 
 def _admit(row: InboxRow, quota: Quota) -> bool:
@@ -209,6 +213,8 @@ def _admit(row: InboxRow, quota: Quota) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(_COUNT, [bucket, row.source, row.slug, quota.party_id])
             (n,) = cursor.fetchone()
+            if n > cap:
+                cursor.execute(LOST, [getattr(row, name) for name in LOST_COLUMNS])
         if n <= cap:
             _insert(row)
     return bool(n <= cap)
@@ -225,6 +231,7 @@ INSERT INTO webhooks_inboundrequest ({", ".join(COLUMNS)}, attempts, last_error,
 VALUES ({", ".join(["%s"] * len(COLUMNS))}, 0, '', '')
 ON CONFLICT DO NOTHING
 """
+_INSERT_COUNTED = counted(INSERT, "webhooks_inboundrequest")
 _COUNT = """
 INSERT INTO webhooks_refusaltally AS tally (bucket, source, slug, party_id, n) VALUES (%s, %s, %s, %s, 1)
 ON CONFLICT (bucket, source, slug, party_id) DO UPDATE SET n = tally.n + 1

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from sendinglists.models import Message, ProviderAccount, SendingList
 from trackly.models import Account
+from trackly.redaction import mask_phone
 from webhooks import providers
 from webhooks.statuses import Decision, Reason, Status
 
@@ -53,6 +54,16 @@ class Proof(models.TextChoices):
     WAIVED = "waived", "The owner demands no proof"
 
 
+class Standing(models.TextChoices):
+    """How a judged request stands in the totals, where that is not the cause of its refusal."""
+
+    ACCEPTED = "accepted", "Accepted"
+    FAILED = "failed", "Failed"
+    DISCARDED = "discarded", "Discarded"
+    PROBE = "probe", "Probe"
+    OVER_QUOTA = "over_quota", "Not kept, over the quota"
+
+
 # The log of failures. Done and yet refused: a postback judged and not counted, or a batch with items that made no sense.
 FAILED = Q(state__in=["failed", "refused"]) | Q(state="done") & ~Q(refusal="") | Q(state="waiting", attempts__gt=0)
 
@@ -67,8 +78,9 @@ class InboundRequestQuerySet(models.QuerySet["InboundRequest"]):
 class InboundRequest(models.Model):
     """One HTTP request as it came. A queue, a log and the evidence in one table; partitioned by source and time.
 
-    The primary key in SQL is (source, received_at, uid); uid alone is unique by construction and the key in Django's eyes.
-    Sources are partitions of their own because they are kept for different times.
+    The primary key in SQL is (received_at, uid, source), so that it also reads the newest first, of both sources as of one;
+    uid alone is unique by construction and the key in Django's eyes. Sources are partitions of their own because they are
+    kept for different times.
     """
 
     uid = models.UUIDField(primary_key=True)
@@ -119,13 +131,7 @@ class InboundRequest(models.Model):
             # The worker's claim: what is due.
             models.Index(fields=["due_at"], condition=Q(state="waiting"), name="inbound_due"),
             # The failed-webhook log, newest first.
-            models.Index(
-                fields=["received_at", "uid"],
-                condition=Q(state__in=["failed", "refused"])
-                | Q(refusal="unreadable")
-                | Q(state="waiting", attempts__gt=0),
-                name="inbound_failed",
-            ),
+            models.Index(fields=["received_at", "uid"], condition=FAILED, name="inbound_failed"),
             # The newest requests of an account.
             models.Index(fields=["account", "received_at"], name="inbound_account"),
             # The request that names this message, click, transaction or phone.
@@ -161,6 +167,38 @@ class RefusalTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n} refused from {self.slug}"
+
+
+class RequestTotal(models.Model):
+    """How many requests of one hour stand so; written in the transaction that makes them stand so.
+
+    Every request that reached us counts in exactly one row, kept or not, except while it waits: then in none.
+    """
+
+    hour = models.DateTimeField(help_text="Its beginning, UTC; of the time they were received.")
+    source = models.CharField(max_length=10, choices=Source)
+    slug = models.CharField("provider", max_length=30)
+    # Parts of the key: 0 means none, because NULLs do not collide.
+    account_id = models.BigIntegerField(default=0)
+    party_id = models.BigIntegerField(default=0)
+    standing = models.CharField(max_length=20, choices=[*Standing.choices, *Cause.choices[1:]])
+    n = models.BigIntegerField(default=0)
+    last_at = models.DateTimeField(help_text="The newest that was ever counted here.")
+
+    class Meta:
+        constraints = [
+            # Also serves: when did this provider account or connection call last?
+            models.UniqueConstraint(
+                fields=["source", "slug", "party_id", "hour", "account_id", "standing"], name="requesttotal_once"
+            )
+        ]
+        indexes = [
+            # The last hours of all of them.
+            models.Index(fields=["hour"], name="requesttotal_hour"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n} {self.standing} from {self.slug} in {self.hour:%Y-%m-%d %H}:00"
 
 
 class DeliveryEvent(models.Model):
@@ -254,7 +292,7 @@ class Reply(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.decision} from {self.sender}"
+        return f"{self.decision} from {mask_phone(self.sender)}"
 
 
 def time_of(uid: UUID) -> datetime:

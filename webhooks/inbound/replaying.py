@@ -8,18 +8,19 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 
 from trackly import wake
 from trackly.models import AuditEntry
 from webhooks.inbound.models import InboundRequest, State
+from webhooks.inbound.standings import moving
 
 CHUNK = 1_000
 
 
 def replay(requests: QuerySet[InboundRequest], *, user: Any, now: datetime) -> int:
-    """Make every request of the queryset due now; how many. Attempts begin anew."""
+    """Make every request of the queryset due now; how many. Attempts begin anew. A HEAD probe says nothing to work off."""
+    requests = requests.exclude(method="HEAD")
     n = _each(requests, user=user, verb="replayed", detail="", state=State.WAITING, attempts=0, due_at=now)
     wake.nudge()
     return n
@@ -34,20 +35,20 @@ def discard(requests: QuerySet[InboundRequest], *, user: Any, reason: str) -> in
 def _each(requests: QuerySet[InboundRequest], *, user: Any, verb: str, detail: str, **changes: Any) -> int:
     n = 0
     for keys in _chunks(requests):
-        with transaction.atomic():
-            uids, stamps, sources, _ = zip(*keys, strict=True)
-            # All of the primary key: without the source, the partitions of both would be looked through.
-            rows = InboundRequest.objects.filter(uid__in=uids, received_at__in=stamps, source__in=set(sources))
+        uids, stamps, sources = zip(*keys, strict=True)
+        # All of the primary key: without the source, the partitions of both would be looked through.
+        named = InboundRequest.objects.filter(uid__in=uids, received_at__in=stamps, source__in=set(sources))
+        with moving(named) as rows:
             n += rows.update(**changes)
             AuditEntry.objects.bulk_create(
                 AuditEntry(user=user, account_id=account_id, verb=verb, target=f"request {uid}", detail=detail)
-                for uid, _, _, account_id in keys
+                for uid, account_id in rows.values_list("uid", "account_id")
             )
     return n
 
 
-def _chunks(requests: QuerySet[InboundRequest]) -> Iterator[Sequence[tuple[Any, datetime, str, int | None]]]:
-    """(uid, received_at, source, account) of the whole queryset as it was, a chunk at a time: replaying changes what it holds."""
-    keys = list(requests.values_list("uid", "received_at", "source", "account_id"))
+def _chunks(requests: QuerySet[InboundRequest]) -> Iterator[Sequence[tuple[Any, datetime, str]]]:
+    """(uid, received_at, source) of the whole queryset as it was, a chunk at a time: replaying changes what it holds."""
+    keys = list(requests.values_list("uid", "received_at", "source"))
     for start in range(0, len(keys), CHUNK):
         yield keys[start : start + CHUNK]

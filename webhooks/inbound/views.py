@@ -1,11 +1,11 @@
 """Owns the HTTP side of receiving: exact bytes in, the receipt's answer out, and nothing answered that is not committed."""
 
 import re
-from datetime import UTC, datetime
-from logging import getLogger
+import time
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
@@ -16,15 +16,19 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from trackly import metrics
 from trackly.clients import client_address, is_secure, parse_networks
 from trackly.encryption import Undecryptable
+from trackly.logs import uid_of
 from trackly.raw import RawRequest
+from trackly.signing import new_uid
 from webhooks import providers
 from webhooks.inbound.answering import PREFIX, judge
 from webhooks.inbound.inbox import Receipt, store
-from webhooks.inbound.routes import read_route
+from webhooks.inbound.models import Source, time_of
+from webhooks.inbound.routes import Route, read_route
 
-logger = getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _ABSOLUTE = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 BUSY = Receipt(
@@ -75,23 +79,36 @@ class InboundView(APIView):
     content_negotiation_class = AnyNegotiation
     http_method_names = ["get", "post", "head"]
     prefix: ClassVar[str]
+    source: ClassVar[Source]
 
     def get(self, request: Request, rest: str) -> HttpResponse:
+        began = time.perf_counter()
         body: Any = request.data
         raw = raw_request(request._request, body or b"")
+        route = read_route(raw, self.prefix)
+        judged = BUSY
         try:
-            receipt = self.answer(raw)
+            judged = self.judge(raw, route)
+            receipt = store(judged)
         except (DatabaseError, PoolTimeout, Undecryptable) as error:
             # Said to the sender, who tries again; a 2xx would be a lie. A key missing from ENCRYPTION_KEYS can be put back.
-            logger.exception("store failed path=%s error=%s", self.prefix, type(error).__name__)
+            logger.exception("store failed", path=self.prefix, error=type(error).__name__)
             receipt = BUSY
+        # Slugs are counted by name only where they are ours: a stranger may think of any number of others.
+        slug = route.slug if route and self.knows(route.slug) else ""
+        metrics.REQUESTS.labels(self.source.value, slug, _outcome(raw, judged, receipt)).inc()
+        metrics.ACKNOWLEDGEMENT.labels(self.source.value).observe(time.perf_counter() - began)
         return respond(receipt)
 
     post = get
     head = get
 
-    def answer(self, request: RawRequest) -> Receipt:
-        """The receipt of this request, already committed."""
+    def knows(self, slug: str) -> bool:
+        """True for a provider or network that is ours."""
+        raise NotImplementedError
+
+    def judge(self, request: RawRequest, route: Route | None) -> Receipt:
+        """The receipt of this request, not yet stored."""
         raise NotImplementedError
 
 
@@ -99,15 +116,37 @@ class ProviderView(InboundView):
     """/api/webhook-feedbacks/…"""
 
     prefix = PREFIX
+    source = Source.WEBHOOK
 
-    def answer(self, request: RawRequest) -> Receipt:
-        route = read_route(request, self.prefix)
+    def knows(self, slug: str) -> bool:
+        return providers.get(slug) is not None
+
+    def judge(self, request: RawRequest, route: Route | None) -> Receipt:
         provider = providers.get(route.slug) if route else None
         if route is None or provider is None or (route.slug == "sandbox" and not settings.SANDBOX_ENABLED):
             return _plain(404, "There is no such provider.")
         if request.method not in provider.methods:
             return _plain(405, f"{provider.name} calls this address with {' or '.join(provider.methods)}.")
-        return store(judge(request, route, provider))
+        return judge(request, route, provider)
+
+
+def _outcome(request: RawRequest, judged: Receipt, receipt: Receipt) -> str:
+    """What became of a request, in the words of /metrics."""
+    if receipt is BUSY:
+        return "busy"
+    if judged.row is None:
+        return _UNJUDGED.get(judged.status, "not_found")
+    # A batch with some items that make no sense bears a cause, and was accepted. What comes over a quota is told apart only
+    # where nothing else was wrong with it.
+    if judged.row.refusal and not (judged.row.source == Source.WEBHOOK and judged.status == 200):
+        return str(judged.row.refusal)
+    if receipt is not judged and receipt.status != judged.status:
+        return "over_quota"
+    return "probe" if request.method == "HEAD" else "accepted"
+
+
+_UNJUDGED = {404: "not_found", 405: "wrong_method", 413: "too_large"}
+metrics.expect(Source.WEBHOOK.value, providers.all_providers())
 
 
 def respond(receipt: Receipt) -> HttpResponse:
@@ -130,6 +169,8 @@ def raw_request(request: HttpRequest, body: bytes) -> RawRequest:
     socket_peer = meta.get("REMOTE_ADDR", "")
     secure = is_secure(request.scheme or "http", socket_peer, meta.get("HTTP_X_FORWARDED_PROTO", ""), proxies)
     path, query = _target(meta)
+    # What its answer is told by is the key of its row, and the time inside is when it came.
+    uid = uid_of(request) or new_uid(int(time.time() * 1000))
     host = meta.get("HTTP_HOST", "")
     return RawRequest(
         method=request.method or "",
@@ -140,7 +181,8 @@ def raw_request(request: HttpRequest, body: bytes) -> RawRequest:
         base_url=settings.PUBLIC_BASE_URL or f"{'https' if secure else 'http'}://{host}",
         peer=client_address(socket_peer, meta.get("HTTP_X_FORWARDED_FOR", ""), proxies),
         secure=secure,
-        received_at=datetime.now(UTC),
+        received_at=time_of(uid),
+        uid=uid,
     )
 
 

@@ -68,6 +68,8 @@ class Provider:
     """Content type and body of the 200."""
     token_suffices: ClassVar[bool] = True
     """False where the vendor always signs, so that a leaked callback URL proves nothing."""
+    alarms: ClassVar[Mapping[str, str]] = {}
+    """What the vendor's own console says about us (its code or its words) -> what that means here, and where to look."""
     secret_headers: ClassVar[frozenset[str]] = frozenset({"authorization", "cookie"})
     """Lower-case names whose values are never stored in the clear."""
 

@@ -53,6 +53,17 @@ class CM(Provider):
         "37": ("National blacklist", Reason.BLOCKED),
         "40": ("WhatsApp window closed", Reason.OTHER),
     }
+    # https://developers.cm.com/messaging/docs/incoming-status-report and …/incoming-messages
+    alarms = {
+        "status report not accepted": (
+            "CM got another answer than 200 and keeps the report; it comes again now and then, for up to seven days. CM signs"
+            " nothing: a refusal is nearly always a URL without our token, or with an old one."
+        ),
+        "incoming message not accepted": (
+            "CM got no 2xx and sends the reply again every five minutes, for up to a month. A STOP among them has no effect"
+            " until then: look at what was refused, mend the URL, and replay."
+        ),
+    }
     verify = unsigned
 
     def parse(self, request: RawRequest) -> list[Item]:

@@ -103,6 +103,18 @@ class Infobip(Provider):
         "4104": Reason.THROTTLED,  # EC_DESTINATION_TXT_FLOODING
         "4202": Reason.THROTTLED,  # EC_10DLC_LIMIT_REACHED
     }
+    # https://www.infobip.com/docs/sms/sms-over-api#push-retry-cycle-notify-url and its OpenAPI; the waits grow with each try.
+    alarms = {
+        "notify URL not available": (
+            "Infobip pushed reports and got no success from us. It pushes them again after 1, 2, 5, 10, 17 … minutes; after"
+            " some 40 hours they are gone. What we refused stands in the failed log and can be replayed; what we answered 503"
+            " comes again by itself."
+        ),
+        "success expression does not match": (
+            "The notification profile can demand an answer of its own (responseRegex, responseBodyRegex). We answer 200 with a"
+            " short JSON: take the expression out."
+        ),
+    }
     decisions = {"BLOCK": Decision.OPT_OUT, "UNBLOCK": Decision.OPT_IN}
 
     def verify(self, request: RawRequest, config: Config, *, now: datetime) -> None:

@@ -101,6 +101,39 @@ class Twilio(Provider):
         "30409": ("This message cannot be canceled", Reason.OTHER),
         "30410": ("Provider timeout error", Reason.UNREACHABLE),
     }
+    # Of its debugger; the codes are those of https://www.twilio.com/docs/api/errors, the answers ours.
+    alarms = {
+        # https://www.twilio.com/docs/api/errors/11200
+        "11200": (
+            "Twilio asked us and got no 2xx in time; it does not know more. If we refused the request (403, 404), it stands in"
+            " the failed log with its cause. If we answered 503, only /metrics knows. If neither, it never reached us: look at"
+            " the proxy, the firewall and the certificate. Twilio does not repeat what got a 4xx or 5xx, unless the URL it was"
+            " given ends in #rp=all."
+        ),
+        "11205": (
+            "No connection to us could be opened, or it broke. Nothing of it can stand here: look at the address, the port and"
+            " the firewall in front of us. Twilio tries such a request once more."
+        ),
+        # https://www.twilio.com/docs/api/errors/11206
+        "11206": "What answered was no proper HTTP: http spoken to an https port, or a proxy that cut the exchange short.",
+        "11210": "The host in the URL Twilio was given does not resolve: compare it with PUBLIC_BASE_URL, then look at the DNS.",
+        "11215": "We never redirect; something in front of us does. Give Twilio the https URL as its page here shows it.",
+        # https://www.twilio.com/docs/api/errors/11217
+        "11217": (
+            "We answered with an error. 403 or 404: it stands in the failed log with its cause, most often an auth token that"
+            " was changed at Twilio and not here. 503: the database was away, and only /metrics knows. 502 and 504 are never"
+            " ours but the proxy's."
+        ),
+        "11220": "No TLS connection came about: the proxy in front of us offers no protocol or cipher that Twilio accepts.",
+        "11235": "The certificate shown to Twilio is for another host than the one in the URL.",
+        "11236": "The certificate shown to Twilio has expired.",
+        "11237": "Twilio cannot follow our certificate to a root it trusts: serve the intermediate certificates with it.",
+        # https://www.twilio.com/docs/api/errors/11321
+        "11321": "The URL set for incoming messages is not valid, so nothing was sent: copy it anew from the account's page.",
+        "12100": "What answered was not the empty TwiML that we send: the URL leads to another server, or a proxy put in a page.",
+        # https://www.twilio.com/docs/api/errors/12300
+        "12300": "We answer in text/xml. Another type comes from another server: compare the URL, and look for a proxy's page.",
+    }
     # OptOutType, only with Advanced Opt-Out on the Messaging Service.
     decisions = {"STOP": Decision.OPT_OUT, "START": Decision.OPT_IN, "HELP": Decision.HELP}
 

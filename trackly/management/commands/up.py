@@ -1,6 +1,7 @@
 """manage.py up: database, migrations, web and worker in the foreground; one Ctrl-C stops them all."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
@@ -17,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from postbacks import networks
 from postbacks.models import NetworkConnection
 from sendinglists.models import Link, ProviderAccount
+from trackly.embedded import VAR
 
 READY_WITHIN_S = 30
 STOP_WITHIN_S = 20
@@ -63,6 +66,8 @@ def _start(port: int, base: str) -> dict[str, subprocess.Popen[bytes]]:
     """Web and worker, each in a session of its own, so that a Ctrl-C reaches this process alone."""
     environment = os.environ | {"PUBLIC_BASE_URL": base, "BIND": f"127.0.0.1:{port}"}
     environment.setdefault("SANDBOX_ENABLED", "true")
+    # One directory, so that /metrics of the web shows what the worker counts, too.
+    environment["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(Path(os.environ.get("TRACKLY_VAR") or VAR) / "metrics"))
     commands = {
         "web": [
             sys.executable,
@@ -79,6 +84,13 @@ def _start(port: int, base: str) -> dict[str, subprocess.Popen[bytes]]:
     return {
         name: subprocess.Popen(command, env=environment, start_new_session=True) for name, command in commands.items()
     }
+
+
+def _emptied(directory: Path) -> Path:
+    """What was counted before this start belongs to processes that are gone."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
 
 
 def _wait_until_ready(port: int, processes: dict[str, subprocess.Popen[bytes]]) -> None:

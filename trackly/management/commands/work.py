@@ -9,16 +9,23 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from postbacks import clicks, conversions
-from trackly import partitions
+from postbacks.verdicts import Verdict
+from trackly import metrics, partitions
 from trackly.locks import advisory_lock
 from trackly.worker import Chore, Worker
 from webhooks.inbound import batches, processing, timeline
-from webhooks.inbound.models import ParkedReport, RefusalTally, Source
+from webhooks.inbound.models import ParkedReport, RefusalTally, RequestTotal, Source
+from webhooks.inbound.watching import WEBHOOK_RESULTS, watch
 
 JOBS = (
     batches.Job(source=Source.WEBHOOK, handle=processing.process),
     batches.Job(source=Source.POSTBACK, handle=conversions.record),
 )
+# What came of the items, as the outcome lines say it -> as /metrics counts it.
+RESULTS: dict[str, dict[str, str]] = {
+    Source.WEBHOOK: WEBHOOK_RESULTS,
+    Source.POSTBACK: {verdict.label.lower(): verdict.value for verdict in Verdict},
+}
 # Rows that miss their partner by moments are swept often; the old ones seldom, for as long as they are kept.
 YOUNG, YOUNG_EVERY, ALL_EVERY = timedelta(hours=1), timedelta(seconds=3), timedelta(minutes=10)
 Sweep = Callable[[datetime, datetime], int]
@@ -27,8 +34,18 @@ Sweep = Callable[[datetime, datetime], int]
 class Command(BaseCommand):
     help = "Work off the inbox until told to stop (SIGTERM or Ctrl-C finish the batch in hand)."
 
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument(
+            "--metrics",
+            default=settings.METRICS_BIND,
+            metavar="HOST:PORT",
+            help="Show there what this worker counts, as /metrics of the web does where they share a directory.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         worker = build()
+        if options.get("metrics"):
+            metrics.serve(options["metrics"])
         signal.signal(signal.SIGTERM, worker.stop)
         signal.signal(signal.SIGINT, worker.stop)
         worker.run()
@@ -52,12 +69,13 @@ def build() -> Worker:
 
 def work(now: datetime) -> int:
     """One batch of each source."""
-    return sum(batches.run(job, now=now, limit=settings.WORKER_BATCH) for job in JOBS)
+    limit = settings.WORKER_BATCH
+    return sum(watch(job, RESULTS[job.source], lambda job: batches.run(job, now=now, limit=limit), now) for job in JOBS)
 
 
 def recover(now: datetime) -> int:
     """One row of each source, its attempt counted first."""
-    return sum(batches.run_guarded(job, now=now) for job in JOBS)
+    return sum(watch(job, RESULTS[job.source], lambda job: batches.run_guarded(job, now=now), now) for job in JOBS)
 
 
 def _sweeps(name: str, sweep: Sweep) -> list[Chore]:
@@ -100,10 +118,11 @@ def keep_partitions(now: datetime) -> None:
 
 
 def forget(now: datetime) -> None:
-    """Counts of refused requests, and reports that never found their message, go with the requests they came in."""
+    """Counts of requests, and reports that never found their message, go with the requests they came in."""
     oldest = now - timedelta(days=settings.RETENTION_WEBHOOKS_DAYS)
     RefusalTally.objects.filter(bucket__lt=oldest).delete()
     ParkedReport.objects.filter(received_at__lt=oldest).delete()
+    RequestTotal.objects.filter(hour__lt=now - timedelta(days=settings.RETENTION_POSTBACKS_DAYS)).delete()
 
 
 def _ever(now: datetime) -> datetime:
