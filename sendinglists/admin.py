@@ -1,16 +1,17 @@
 """Owns the admin pages of credentials, lists, contacts, messages and links."""
 
+from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from sendinglists import subscriptions
-from sendinglists.forms import PREFIX, ProviderAccountForm, form_for, initial_for, old_credentials
+from sendinglists.forms import PREFIX, ProviderAccountForm, form_for, initial_for
 from sendinglists.models import (
     Contact,
     Link,
@@ -21,22 +22,40 @@ from sendinglists.models import (
     SubscriptionChange,
     Suppression,
 )
-from trackly.admin import AuditedAdmin, ReadOnlyAdmin
+from trackly.showing import counted
+from trackly.stories import Story
+from trackly.support import columns
+from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
+from trackly.support.stories import messages as message_stories
+from trackly.support.stories import parties, people
 from webhooks import providers
+
+# Long enough to change the URL at a provider by hand.
+OVERLAP = timedelta(hours=24)
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(AuditedAdmin):
+class ProviderAccountAdmin(SetUpPage):
     """Credentials: first account and provider, then, on the next page, the provider's own fields."""
 
     form = ProviderAccountForm
-    list_display = ["name", "account", "provider", "demands_authentication", "address_policy", "webhook_state"]
+    list_display = [
+        "name",
+        "account",
+        "provider",
+        columns.of("Proof", lambda row: "demanded" if row.demands_authentication else "waived"),
+        columns.of("Addresses", lambda row: row.get_address_policy_display()),
+        columns.state("webhook_state", "Webhooks"),
+    ]
     list_select_related = ["account"]
-    list_filter = ["provider"]
-    raw_id_fields = ["account"]
-    readonly_fields = ["old_valid_until", "callback_url", "account_url", "vendor_account", "webhook_state"]
+    list_filter = [("account", AutocompleteSelectFilter), "provider"]
+    autocomplete_fields = ["account"]
     search_fields = ["name", "=vendor_account"]
     ordering = ["-id"]
+    source = "webhook"
+
+    def story(self, request: HttpRequest, row: ProviderAccount, *, is_revealed: bool) -> Story:
+        return parties.provider_story(row, is_revealed=is_revealed)
 
     def get_form(
         self, request: HttpRequest, obj: ProviderAccount | None = None, change: bool = False, **kwargs: Any
@@ -53,20 +72,10 @@ class ProviderAccountAdmin(AuditedAdmin):
             return shared
         adapter = providers.get(obj.provider)
         own = [PREFIX + item.name for item in (adapter.config if adapter else ())]
-        return [
-            *shared,
-            *own,
-            "keep_old_until",
-            "withdraw_old",
-            "old_valid_until",
-            "callback_url",
-            "account_url",
-            "vendor_account",
-            "webhook_state",
-        ]
+        return [*shared, *own, "keep_old_until", "withdraw_old"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
-        return [*self.readonly_fields, "account", "provider"] if obj else list(self.readonly_fields)
+        return ["account", "provider"] if obj else []
 
     def response_add(self, request: HttpRequest, obj: ProviderAccount, post_url_continue: str | None = None) -> Any:
         # The provider is known now: go on to its fields instead of back to the list.
@@ -75,97 +84,176 @@ class ProviderAccountAdmin(AuditedAdmin):
         request.POST = onward  # type: ignore[assignment]
         return super().response_add(request, obj, post_url_continue)
 
-    @admin.display(description="Old credentials valid until")
-    def old_valid_until(self, row: ProviderAccount) -> str:
-        return ", ".join(entry["until"] for entry in old_credentials(row)) or "None are valid."
-
-    @admin.display(description="The same without the token")
-    def account_url(self, row: ProviderAccount) -> str:
-        return f"{settings.PUBLIC_BASE_URL}/api/webhook-feedbacks/{row.provider}?account={row.account.public_id}"
-
-    @admin.display(description="Callback URL")
-    def callback_url(self, row: ProviderAccount) -> str:
-        return f"{settings.PUBLIC_BASE_URL}/api/webhook-feedbacks/{row.provider}/{row.callback_token}"
+    def do_rotate(self, request: HttpRequest, row: ProviderAccount, word: str) -> str:
+        if not self.has_change_permission(request, row):
+            raise CannotDo("Rotating a token needs the permission to change provider accounts.")
+        row.rotate_token(until=timezone.now() + OVERLAP)
+        row.save()
+        audit(request, row, "rotated the token of")
+        return "The callback URL has a new token. Register it at the provider; the old one stays valid for 24 hours."
 
 
 @admin.register(SendingList)
-class SendingListAdmin(AuditedAdmin):
-    list_display = ["name", "account", "number", "brand", "provider_account", "status", "opt_out_scope"]
+class SendingListAdmin(SetUpPage):
+    list_display = [
+        "name",
+        "account",
+        columns.number("number", "Number"),
+        "brand",
+        "provider_account",
+        columns.state("status", "Status"),
+        columns.of("STOP closes", lambda row: row.get_opt_out_scope_display()),
+    ]
     list_select_related = ["account", "provider_account"]
-    list_filter = ["status"]
-    raw_id_fields = ["account", "provider_account"]
+    list_filter = [("account", AutocompleteSelectFilter), "status"]
+    autocomplete_fields = ["account", "provider_account"]
     search_fields = ["name", "=number"]
     ordering = ["-id"]
 
+    def story(self, request: HttpRequest, row: SendingList, *, is_revealed: bool) -> Story:
+        return parties.list_story(row, is_revealed=is_revealed)
+
 
 @admin.register(Contact)
-class ContactAdmin(ReadOnlyAdmin):
-    list_display = ["phone", "account", "created_at"]
+class ContactAdmin(EvidencePage):
+    list_display = [columns.number("phone", "Phone"), "account", columns.when("created_at", "Known since")]
     list_select_related = ["account"]
+    list_filter = [("account", AutocompleteSelectFilter)]
     search_fields = ["=phone"]
+    search_help_text = "A phone as +14155550101."
     ordering = ["-id"]
+
+    def story(self, request: HttpRequest, row: Contact, *, is_revealed: bool) -> Story:
+        return people.contact_story(row, is_revealed=is_revealed)
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyAdmin):
-    list_display = ["contact", "sending_list", "state", "decided_at", "account"]
+class SubscriptionAdmin(EvidencePage):
+    list_display = [
+        "contact",
+        "sending_list",
+        columns.state("state", "State"),
+        columns.when("decided_at", "Decided"),
+        "account",
+    ]
     list_select_related = ["contact", "sending_list", "account"]
-    list_filter = ["state"]
+    list_filter = [("account", AutocompleteSelectFilter), "state"]
     search_fields = ["=contact__phone"]
+    search_help_text = "A phone as +14155550101."
     ordering = ["-id"]
 
+    def story(self, request: HttpRequest, row: Subscription, *, is_revealed: bool) -> Story:
+        return people.subscription_story(row, is_revealed=is_revealed)
 
-@admin.action(description="Undo the selected opt-outs that came without proof", permissions=["undo"])
+
+@admin.action(description="Undo the opt-outs that came without proof", permissions=["undo"])
 def undo(page: "SubscriptionChangeAdmin", request: HttpRequest, queryset: QuerySet[SubscriptionChange]) -> None:
     n = subscriptions.undo(queryset, user=request.user, now=timezone.now())
-    page.message_user(request, f"{n} opt-out(s) were undone; those with proof were left alone.", messages.SUCCESS)
+    said = f"{counted(n, 'opt-out')} {'was' if n == 1 else 'were'} undone; those with proof were left alone."
+    page.message_user(request, said, messages.SUCCESS)
 
 
 @admin.register(SubscriptionChange)
-class SubscriptionChangeAdmin(ReadOnlyAdmin):
+class SubscriptionChangeAdmin(EvidencePage):
     actions = [undo]
-    list_display = ["at", "subscription", "decision", "origin", "is_proven", "request_uid"]
+    list_display = [
+        columns.when("at", "Counts from"),
+        columns.of("Phone", lambda row: str(row.subscription.contact)),
+        columns.of("List", lambda row: row.subscription.sending_list.name),
+        columns.state("decision", "Decision"),
+        columns.of("By", lambda row: row.get_origin_display()),
+        columns.of("Proof", lambda row: "" if row.is_proven else "none"),
+    ]
     list_select_related = ["subscription__contact", "subscription__sending_list"]
-    list_filter = ["decision", "origin", "is_proven"]
+    list_filter = [("account", AutocompleteSelectFilter), "decision", "origin", "is_proven"]
     search_fields = ["=subscription__contact__phone"]
+    search_help_text = "A phone as +14155550101."
     ordering = ["-id"]
+
+    def story(self, request: HttpRequest, row: SubscriptionChange, *, is_revealed: bool) -> Story:
+        return people.change_story(row, may_undo=self.has_undo_permission(request), is_revealed=is_revealed)
 
     def has_undo_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("sendinglists.change_subscriptionchange")
 
+    def do_undo(self, request: HttpRequest, row: SubscriptionChange, word: str) -> str:
+        if not self.has_undo_permission(request):
+            raise CannotDo("Undoing an opt-out needs the permission to change subscription changes.")
+        if not subscriptions.undo(SubscriptionChange.objects.filter(pk=row.pk), user=request.user, now=timezone.now()):
+            raise CannotDo("Only opt-outs without proof can be undone.")
+        return "The opt-out is undone; the subscription is open again."
+
 
 @admin.register(Suppression)
-class SuppressionAdmin(AuditedAdmin):
-    list_display = ["phone", "account", "brand", "is_active", "decided_at", "cause"]
+class SuppressionAdmin(SetUpPage):
+    list_display = [
+        columns.number("phone", "Phone"),
+        "account",
+        columns.of("Closed for", lambda row: row.brand or "the whole account"),
+        columns.of("In force", lambda row: "yes" if row.is_active else "no longer"),
+        columns.when("decided_at", "Since"),
+        columns.text("cause", "Because of"),
+    ]
     list_select_related = ["account"]
-    raw_id_fields = ["account"]
+    list_filter = [("account", AutocompleteSelectFilter), "is_active"]
+    autocomplete_fields = ["account"]
     search_fields = ["=phone"]
+    search_help_text = "A phone as +14155550101."
+    exclude = ["request_uid"]
     ordering = ["-id"]
+    is_big = True
+
+    def get_exclude(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        # Shown, masked, in the story.
+        return ["request_uid", "phone"] if obj else ["request_uid"]
+
+    def story(self, request: HttpRequest, row: Suppression, *, is_revealed: bool) -> Story:
+        return people.suppression_story(row, is_revealed=is_revealed)
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(EvidencePage):
     list_display = [
-        "created_at",
+        columns.when("created_at", "Created"),
         "public_id",
         "account",
         "sending_list",
-        "to",
-        "status",
-        "status_detail",
-        "reason",
-        "error_code",
+        columns.number("to", "To"),
+        columns.state("status", "Status"),
+        columns.text("status_detail", "Provider's word", 30),
+        columns.of("Reason", lambda row: row.get_reason_display()),
+        columns.text("error_code", "Code", 20),
+        columns.mark("is_test", "Test", "test"),
     ]
     list_select_related = ["account", "sending_list"]
-    list_filter = ["status", "is_test"]
+    list_filter = [("account", AutocompleteSelectFilter), "status", "is_test"]
     search_fields = ["=public_id", "=reference", "=provider_message_id", "=to"]
+    search_help_text = "A message id, reference, provider's id or phone, exactly."
     ordering = ["-id"]
+
+    def story(self, request: HttpRequest, row: Message, *, is_revealed: bool) -> Story:
+        return message_stories.message_story(row, is_revealed=is_revealed)
 
 
 @admin.register(Link)
-class LinkAdmin(AuditedAdmin):
-    list_display = ["code", "account", "offer", "destination", "message", "campaign", "is_test", "expires_at"]
+class LinkAdmin(SetUpPage):
+    list_display = [
+        "code",
+        "account",
+        "offer",
+        columns.text("destination", "Own destination"),
+        "message",
+        "campaign",
+        columns.mark("is_test", "Test", "test"),
+        columns.when("expires_at", "Expires"),
+    ]
     list_select_related = ["account", "offer", "message"]
-    raw_id_fields = ["account", "offer", "message"]
+    list_filter = [("account", AutocompleteSelectFilter)]
+    autocomplete_fields = ["account", "offer"]
+    raw_id_fields = ["message"]
     search_fields = ["=code"]
     ordering = ["-id"]
+    is_big = True
+
+    def story(self, request: HttpRequest, row: Link, *, is_revealed: bool) -> Story:
+        return parties.link_story(row)

@@ -5,6 +5,12 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from sendinglists.models import ProviderAccount
 from trackly.signing import token_hash
@@ -18,10 +24,13 @@ class ProviderAccountForm(forms.ModelForm):
     """Subclassed by form_for(), which adds the provider's own fields."""
 
     keep_old_until = forms.DateTimeField(
-        required=False, help_text="While credentials rotate: until when the old ones stay valid. Empty: not at all."
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+        help_text="While credentials rotate: until when (UTC) the old ones stay valid. Empty: not at all.",
     )
-
-    withdraw_old = forms.BooleanField(required=False, help_text="Old credentials stop being valid now.")
+    withdraw_old = forms.BooleanField(
+        required=False, widget=UnfoldBooleanSwitchWidget(), help_text="Old credentials stop being valid now."
+    )
 
     class Meta:
         model = ProviderAccount
@@ -93,10 +102,11 @@ def initial_for(row: ProviderAccount) -> dict[str, Any]:
 def _field(item: Field) -> forms.Field:
     help_text = item.help + (" Leave empty to keep the one stored." if item.secret else "")
     if item.choices:
+        words = [(word, word) for word in item.choices]
         return forms.ChoiceField(
-            label=item.label, choices=[(word, word) for word in item.choices], initial=item.default
+            label=item.label, choices=words, initial=item.default, widget=UnfoldAdminSelectWidget()
         )
-    widget = forms.PasswordInput(render_value=False) if item.secret else forms.TextInput()
+    widget = UnfoldAdminPasswordWidget(render_value=False) if item.secret else UnfoldAdminTextInputWidget()
     required = item.required and not item.secret
     return forms.CharField(
         label=item.label, required=required, widget=widget, help_text=help_text, initial=item.default

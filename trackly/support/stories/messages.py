@@ -1,0 +1,292 @@
+"""Owns the stories of a message, and of what providers said: delivery events, parked reports, replies."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import timezone
+
+from postbacks.models import Click, Conversion
+from sendinglists.models import Message, Subscription, Suppression
+from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, decoded, lasting, money, tone_of
+from trackly.stories import Moment, Story, Table
+from trackly.support.stories.rows import MOST, by_time, link, list_url, request_link, state_of
+from webhooks.inbound.models import DeliveryEvent, FailedWebhook, ParkedReport, Reply, RequestTotal, Source
+from webhooks.statuses import FINAL
+
+# A carrier's last word comes within minutes, seldom hours; after a day nothing more is to be expected.
+STUCK_AFTER = timedelta(hours=1)
+
+
+def message_story(row: Message, *, is_revealed: bool, now: datetime | None = None) -> Story:
+    now = now or timezone.now()
+    events = list(DeliveryEvent.objects.filter(message=row).order_by("received_at", "id")[: MOST * 2])
+    clicks = list(Click.objects.filter(message=row).order_by("id")[:MOST])
+    conversions = list(Conversion.objects.filter(message=row).select_related("offer").order_by("id")[:MOST])
+    return Story(
+        state=state_of(row, "status"),
+        headline=_headline(row, now),
+        why=tuple(_why(row, events, now)),
+        facts=_facts(row),
+        moments=tuple(_moments(row, events, clicks, conversions)),
+        tables=(_parked_for(row), _person(row)),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )
+
+
+def _headline(row: Message, now: datetime) -> str:
+    stands = f"The message is {row.get_status_display().lower()}"
+    since = row.status_at or row.sent_at or row.created_at
+    if row.status in FINAL:
+        return (
+            f"{stands}."
+            if row.status_at is None
+            else f"{stands}, the provider says since {since:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    return f"{stands}; its last word came {ago(now - since)} and it has no final status yet."
+
+
+def _why(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
+    said = [_error_sentence(row)] if row.error_code or row.reason else []
+    if row.status not in FINAL and now - row.created_at > STUCK_AFTER:
+        said += _why_stuck(row, events, now)
+    if row.is_test:
+        said.append("A test: it counts in no total.")
+    return said
+
+
+def _error_sentence(row: Message) -> str:
+    reason = row.get_reason_display() or "An error was reported"
+    words = ", ".join(part for part in (row.error_text, f"code {row.error_code}" if row.error_code else "") if part)
+    return f"{reason}{f' ({words})' if words else ''}."
+
+
+def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
+    """What speaks for the provider being silent, and what for us refusing to listen."""
+    n = "once" if len(events) == 1 else f"{len(events)} times"
+    said = [f"The provider reported {n} about it, nothing final." if events else "The provider never reported about it."]
+    totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=row.provider_account_id)
+    last = totals.order_by("-hour").values_list("last_at", flat=True).first()
+    if last is None:
+        said.append(
+            "Its provider account was never called about any message: the callback URL is not registered at the provider."
+        )
+    elif last < row.created_at:
+        said.append(
+            f"Its provider account was last called {ago(now - last)}, before this message: callbacks do not reach us any more."
+        )
+    else:
+        said.append(
+            f"Its provider account was called {ago(now - last)}, so callbacks reach us; the carrier may owe this one."
+        )
+    refused = totals.filter(hour__gte=row.created_at - timedelta(hours=1)).exclude(
+        standing__in=["accepted", "probe", "discarded"]
+    )
+    n_refused = sum(refused.values_list("n", flat=True)[:500])
+    if n_refused:
+        said.append(
+            f"Since then {n_refused} of its callbacks were refused or failed: look at the provider account, mend it, then"
+            " replay them."
+        )
+    return said
+
+
+def _facts(row: Message) -> tuple[tuple[str, Shown], ...]:
+    failed = f"{list_url(FailedWebhook)}?{urlencode({'party_id': row.provider_account_id, 'source__exact': 'webhook'})}"
+    return (
+        ("Message id", row.public_id),
+        ("Reference", row.reference),
+        ("Provider's id", row.provider_message_id),
+        ("Account", link(row.account)),
+        ("Provider account", link(row.provider_account)),
+        ("Sending list", link(row.sending_list)),
+        ("Campaign", row.campaign),
+        ("To", Phone(row.to)),
+        ("Cost", money(row.cost, row.cost_currency)),
+        ("Segments", row.segments),
+        ("Provider's word", " ".join(part for part in (row.status_detail, row.status_code) if part)),
+        ("Text", row.body),
+        ("Refused callbacks of its provider account", Link("in the failed log", failed)),
+        (
+            "Every request that names it",
+            Link("raw requests", f"{reverse('admin:webhooks_inboundrequest_changelist')}?q={row.reference}"),
+        ),
+    )
+
+
+def _moments(
+    row: Message, events: list[DeliveryEvent], clicks: list[Click], conversions: list[Conversion]
+) -> list[Moment]:
+    found = [Moment(at=row.created_at, what=Badge("Created", "note"), detail=row.campaign, source="sending")]
+    for event in events:
+        found.append(_event_moment(event))
+    for click in clicks:
+        what = Badge(f"Opened by a machine: {click.bot}", "note") if click.bot else Badge("Link opened", "good")
+        counts = "counts as the click of this message" if click.is_counted else "not counted: another opening was first"
+        found.append(Moment(at=click.at, what=what, detail="" if click.bot else counts, source=link(click, "click")))
+    for hit in conversions:
+        detail = " ".join(
+            part for part in (money(hit.payout, hit.currency), hit.offer.name if hit.offer else "") if part
+        )
+        what = Badge(f"Postback: {hit.get_verdict_display().lower()}", tone_of(hit.verdict))
+        found.append(Moment(at=hit.received_at, what=what, detail=detail, source=link(hit, "conversion")))
+    return sorted(found, key=lambda moment: by_time(moment.at))
+
+
+def _event_moment(event: DeliveryEvent) -> Moment:
+    """At the provider's time where it sent one; how much later it reached us is worth knowing."""
+    late = event.received_at - event.at if event.at else timedelta(0)
+    words = [f"{event.vendor_status} {event.vendor_code}".strip(), event.get_reason_display() or "", event.error_text]
+    if late > timedelta(minutes=1):
+        words.append(f"reached us {lasting(late)} later")
+    if event.at is None:
+        words.append("without a time of its own")
+    return Moment(
+        at=event.at or event.received_at,
+        what=state_of(event, "status"),
+        detail="; ".join(word for word in words if word),
+        source=request_link(event.request_uid),
+    )
+
+
+def _parked_for(row: Message) -> Table:
+    """Reports that name it and did not get through: normally none, the sweep joins them within seconds."""
+    names = [name for name in (row.reference, row.provider_message_id) if name]
+    found = ParkedReport.objects.filter(message_key__in=names).order_by("id")[:MOST]
+    rows: list[tuple[Shown, ...]] = [
+        (
+            state_of(item, "status"),
+            item.received_at,
+            item.error or "not joined: it came for another provider account",
+            link(item, "parked report"),
+        )
+        for item in found
+    ]
+    empty = "None: every report that names this message is in its timeline."
+    return Table(
+        title="Parked reports that name it", columns=("Says", "Received", "Why it waits", ""), rows=rows, empty=empty
+    )
+
+
+def _person(row: Message) -> Table:
+    """May this number get messages?"""
+    rows: list[tuple[Shown, ...]] = []
+    held = Subscription.objects.filter(contact__account_id=row.account_id, contact__phone=row.to).select_related(
+        "contact", "sending_list"
+    )
+    for subscription in held.order_by("id")[:MOST]:
+        rows.append(
+            (
+                link(subscription.sending_list),
+                state_of(subscription, "state"),
+                subscription.decided_at,
+                link(subscription.contact, "contact"),
+            )
+        )
+    for closed in Suppression.objects.filter(account_id=row.account_id, phone=row.to, is_active=True)[:MOST]:
+        rows.append(
+            (
+                closed.brand or "The whole account",
+                Badge("Suppressed", "bad"),
+                closed.decided_at,
+                link(closed, "suppression"),
+            )
+        )
+    columns = ("Where", "State", "Since", "")
+    return Table(
+        title="The recipient",
+        columns=columns,
+        rows=rows,
+        empty="Neither subscribed nor opted out anywhere in this account.",
+    )
+
+
+def event_story(row: DeliveryEvent, *, is_revealed: bool) -> Story:
+    moment = _event_moment(row)
+    message, stands = row.message, row.message.get_status_display().lower()
+    said = row.vendor_status or row.status
+    return Story(
+        state=state_of(row, "status"),
+        headline=f"{message.provider_account.name} said '{said}' of message {message.public_id}.",
+        why=(f"The message stands at {stands}: the greatest of everything said of it, in whatever order it came.",),
+        facts=(
+            ("Message", link(row.message)),
+            ("To", Phone(row.message.to)),
+            ("Account", link(row.account)),
+            ("Provider's time", row.at),
+            ("Received", row.received_at),
+            ("Came in", request_link(row.request_uid)),
+            ("Provider's code", row.vendor_code),
+            ("Reason", row.get_reason_display()),
+            ("Error", " ".join(part for part in (row.error_code, row.error_text) if part)),
+            ("In words", moment.detail),
+        ),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )
+
+
+def parked_story(row: ParkedReport, *, is_revealed: bool, now: datetime | None = None) -> Story:
+    waits = (now or timezone.now()) - row.received_at
+    if row.error:
+        why = f"It was set aside: {row.error}"
+    elif waits < timedelta(hours=1):
+        why = "It came before its message, which is normal for seconds. It is joined as soon as the message is known."
+    else:
+        why = (
+            "No message of ours has this id: it was sent from elsewhere, by another account, or never recorded. It is joined by "
+            "itself should the message appear, and forgotten with the raw requests."
+        )
+    return Story(
+        state=state_of(row, "status"),
+        headline=f"A report about '{row.message_key}', which is no message we know.",
+        why=(why,),
+        facts=(
+            ("Received", row.received_at),
+            ("Waits", lasting(waits)),
+            ("Provider", row.provider),
+            ("Account", link(row.account)),
+            ("May speak for", _party(row)),
+            ("Came in", request_link(row.request_uid)),
+        ),
+        tables=(Table(title="The report as read", columns=("JSON",), rows=[(Raw(decoded(row.report)),)], empty=""),),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )
+
+
+def _party(row: ParkedReport) -> Shown:
+    if not row.party_id:
+        return "the message whose reference it names, and no other"
+    return Link("this provider account", reverse("admin:sendinglists_provideraccount_change", args=[row.party_id]))
+
+
+def reply_story(row: Reply, *, is_revealed: bool) -> Story:
+    where = row.sending_list.name if row.sending_list else "a number no list has"
+    effects = {
+        "opt_out": "It closes the list (or brand, or account, as the list says) from the provider's time on.",
+        "opt_in": "It opens the subscription again from the provider's time on.",
+        "help": "It asks for help and changes nothing.",
+    }
+    contact = row.account.contact_set.filter(phone=row.sender).first()
+    return Story(
+        state=state_of(row, "decision"),
+        headline=f"Somebody wrote to {where}.",
+        why=(effects.get(row.decision, "An ordinary reply: it changes nothing."),),
+        facts=(
+            ("From", Phone(row.sender)),
+            ("To", Phone(row.recipient)),
+            ("Contact", link(contact, "contact")),
+            ("Sending list", link(row.sending_list)),
+            ("Answers", link(row.message)),
+            ("Account", link(row.account)),
+            ("Provider's time", row.at),
+            ("Received", row.received_at),
+            ("Came in", request_link(row.request_uid)),
+            ("Provider's id", row.key),
+        ),
+        tables=(Table(title="Text", columns=("As it was written",), rows=[(Raw(row.text),)], empty=""),),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )

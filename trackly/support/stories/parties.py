@@ -1,0 +1,236 @@
+"""Owns the stories of what people set up: provider accounts, sending lists, network connections, offers, links."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from postbacks import networks
+from postbacks.models import Click, Conversion, NetworkConnection, Offer
+from sendinglists.forms import old_credentials
+from sendinglists.models import Link as ShortLink
+from sendinglists.models import ProviderAccount, SendingList
+from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, tone_of
+from trackly.stories import Act, Story, Table
+from trackly.support.stories.rows import MOST, link, list_url, state_of
+from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
+
+
+def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
+    """Whether its callbacks reach us and are believed, and the URL to register."""
+    old = [entry["until"] for entry in old_credentials(row)]
+    token = row.callback_token if is_revealed else masked(row.callback_token)
+    base = f"{settings.PUBLIC_BASE_URL}/api/webhook-feedbacks/{row.provider}"
+    return Story(
+        state=state_of(row, "webhook_state"),
+        headline=f"{row.name}: credentials at {row.provider}, of {row.account}.",
+        why=tuple(_warnings(row)),
+        facts=(
+            ("Callback URL", Raw(f"{base}/{token}")),
+            ("The same without the token", Raw(f"{base}?account={row.account.public_id}")),
+            ("Provider's account id", row.vendor_account),
+            ("Old token valid until", _still(row.previous_token_until)),
+            ("Old credentials valid until", ", ".join(old) or "None are valid."),
+            (
+                "Proof",
+                "demanded" if row.demands_authentication else "waived: anybody who knows the account id is believed",
+            ),
+            ("Addresses", row.get_address_policy_display()),
+            (
+                "Refused and failed",
+                Link("in the failed log", list_url(FailedWebhook, party_id=row.pk, source=Source.WEBHOOK)),
+            ),
+            (
+                "All its requests",
+                Link("raw requests", list_url(InboundRequest, party_id=row.pk, source=Source.WEBHOOK)),
+            ),
+        ),
+        tables=(_lists_of(row),),
+        acts=(
+            Act(
+                verb="rotate",
+                label="Rotate the token",
+                explain="A new callback URL; the old one stays valid for 24 hours",
+            ),
+        ),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )
+
+
+def _warnings(row: ProviderAccount) -> list[str]:
+    said = [row.webhook_state_cause] if row.webhook_state_cause else []
+    said += [public_address_warning()] if public_address_warning() else []
+    if not row.demands_authentication:
+        said.append(
+            "Opt-outs without proof are applied and can be undone; switch the demand on as soon as the provider sends a token or "
+            "a signature."
+        )
+    return said
+
+
+def public_address_warning() -> str:
+    """Why URLs shown here may not work from outside; '' when nothing speaks against them."""
+    if not settings.PUBLIC_BASE_URL:
+        return "PUBLIC_BASE_URL is not set, so the URLs here are incomplete and signatures cannot be checked."
+    if not settings.PUBLIC_BASE_URL.startswith("https://"):
+        return (
+            f"The public address is {settings.PUBLIC_BASE_URL}, without https: no provider should call it from outside."
+        )
+    return ""
+
+
+def masked(token: str) -> str:
+    """Enough to recognise it by."""
+    return f"{token[:4]}{'•' * 8}"
+
+
+def _still(until: datetime | None) -> Shown:
+    return until if until and until > timezone.now() else "None is valid."
+
+
+def _lists_of(row: ProviderAccount) -> Table:
+    rows: list[tuple[Shown, ...]] = [
+        (link(item), Phone(item.number), item.brand, state_of(item, "status"))
+        for item in row.sendinglist_set.order_by("-id")[:MOST]
+    ]
+    return Table(
+        title="Its sending lists",
+        columns=("List", "Number", "Brand", "State"),
+        rows=rows,
+        empty="None: replies find no list.",
+    )
+
+
+def list_story(row: SendingList, *, is_revealed: bool) -> Story:
+    return Story(
+        state=state_of(row, "status"),
+        headline=f"{row.name}, sent by {row.provider_account}.",
+        why=("Paused and deleted lists still take reports and STOP.",)
+        if row.status != SendingList.State.ACTIVE
+        else (),
+        facts=(
+            ("Number", Phone(row.number)),
+            ("Account", link(row.account)),
+            ("Provider account", link(row.provider_account)),
+            ("Brand", row.brand),
+            ("STOP closes", row.get_opt_out_scope_display()),
+        ),
+        tables=(
+            Table(
+                title="Newest messages",
+                columns=("Message", "To", "Status", "Created"),
+                rows=[
+                    (link(item), Phone(item.to), state_of(item, "status"), item.created_at)
+                    for item in row.message_set.order_by("-id")[:10]
+                ],
+                empty="Nothing was sent by this list yet.",
+            ),
+        ),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )
+
+
+def connection_story(row: NetworkConnection, *, is_revealed: bool) -> Story:
+    """The URL the network must call, and the rules its postbacks are judged by."""
+    adapter = networks.get(row.network)
+    token = row.postback_token if is_revealed else masked(row.postback_token)
+    url = f"{settings.PUBLIC_BASE_URL}/api/postbacks/{row.network}/{token}?{adapter.template if adapter else ''}"
+    warning = public_address_warning()
+    return Story(
+        state=Badge("Token only" if row.token_only else "Token or bare URL", "good" if row.token_only else "note"),
+        headline=f"{row.name}: the contract of {row.account} with {row.network}.",
+        why=(warning,) if warning else (),
+        facts=(
+            ("Postback URL", Raw(url)),
+            ("Click id goes out under", ", ".join(row.click_parameters)),
+            ("Repeated hits", row.get_duplicate_rule_display()),
+            ("Currency", row.currency or row.account.currency),
+            ("Later than its window", f"after {row.attribution_window.days} days: {_late(row)}"),
+            ("Addresses", row.get_address_policy_display()),
+            ("Its postbacks", Link("conversions", list_url(Conversion, connection__id__exact=row.pk))),
+            ("Refused and failed", Link("in the failed log", list_url(FailedWebhook, party_id=row.pk, source=Source.POSTBACK))),
+            ("All its requests", Link("raw requests", list_url(InboundRequest, party_id=row.pk, source=Source.POSTBACK))),
+        ),
+        holds_secrets=True,
+        is_revealed=is_revealed,
+    )  # fmt: skip
+
+
+def _late(row: NetworkConnection) -> str:
+    return "does not count" if row.excludes_late else "counts, marked late"
+
+
+def offer_story(row: Offer) -> Story:
+    links = ShortLink.objects.filter(offer=row).order_by("-id")[:MOST]
+    why = (
+        []
+        if row.default_payout is not None
+        else ["It has no default payout: a postback that names no amount counts as 0."]
+    )
+    if row.connection is None:
+        why.append("It belongs to no connection: its tracking link carries the click id under click_id.")
+    return Story(
+        state=state_of(row, "status"),
+        headline=row.name,
+        why=tuple(why),
+        facts=(
+            ("Account", link(row.account)),
+            ("Connection", link(row.connection)),
+            ("Leads to", Raw(row.destination)),
+        ),
+        tables=(
+            Table(
+                title="Its short links",
+                columns=("Link", "Campaign", "Message"),
+                rows=[(link(item), item.campaign, link(item.message)) for item in links.select_related("message")],
+                empty="No short link leads here.",
+            ),
+        ),
+    )
+
+
+def link_story(row: ShortLink) -> Story:
+    """Its openings, people apart from machines: "clicks are far higher than people"."""
+    clicks = list(Click.objects.filter(link=row).order_by("-id")[: MOST * 4])
+    people = [click for click in clicks if not click.bot]
+    machines: dict[str, int] = {}
+    for click in clicks:
+        if click.bot:
+            machines[click.bot] = machines.get(click.bot, 0) + 1
+    newest = f"the newest {len(clicks)} openings" if len(clicks) == MOST * 4 else counted(len(clicks), "opening")
+    words = ", ".join(f"{n} {bot}" for bot, n in sorted(machines.items(), key=lambda item: -item[1]))
+    why = [
+        f"Of {newest}, {len(people)} by people and {len(clicks) - len(people)} by machines{f' ({words})' if words else ''}."
+    ]
+    if row.message_id:
+        why.append("It belongs to one message, so only the first opening by a person counts as its click.")
+    return Story(
+        state=Badge("Expired", "wait")
+        if row.expires_at and row.expires_at <= timezone.now()
+        else Badge("Open", "good"),
+        headline=f"{settings.PUBLIC_BASE_URL}/c/{row.code}",
+        why=tuple(why),
+        facts=(
+            ("Account", link(row.account)),
+            ("Offer", link(row.offer)),
+            ("Leads to", Raw(row.destination or (row.offer.destination if row.offer else ""))),
+            ("Message", link(row.message)),
+            ("Expires", row.expires_at),
+        ),
+        tables=(
+            Table(
+                title="Openings",
+                columns=("When", "Who", "Counted", "Browser", ""),
+                rows=[_opening(click) for click in clicks[:MOST]],
+                empty="Nobody opened it yet.",
+                more=list_url(Click, q=row.code),
+            ),
+        ),
+    )
+
+
+def _opening(click: Click) -> tuple[Shown, ...]:
+    who = Badge(f"Machine: {click.bot}", "note") if click.bot else Badge("Person", tone_of("person"))
+    return (click.at, who, "yes" if click.is_counted else "no", click.user_agent[:120], link(click, "click"))
