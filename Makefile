@@ -1,15 +1,28 @@
-# Two commands: `make run` and `make test`. Everything they need is made in .venv and var/.
+# Two commands: `make run` and `make test`. Everything they need is made in .venv and var/; browser tests need Chromium.
 PYTHON ?= python3
 VENV := .venv/bin/python
 
-.PHONY: run test lint bench
+.PHONY: run test demo lint bench screenshots chromium
 
 run: .venv/run
 	@# exec: a signal to make's child must reach the service and not a shell that dies before it.
 	@SANDBOX_ENABLED=$${SANDBOX_ENABLED:-true} exec $(VENV) manage.py up
 
-test: .venv/dev
+demo: .venv/run
+	$(VENV) manage.py demo
+
+test: .venv/dev chromium
 	$(VENV) -m pytest
+
+# The README's pictures, made anew from the demo.
+screenshots: .venv/dev chromium
+	$(VENV) -m tests.browser.screenshots
+
+# As root from Debian's packages; otherwise said, and the browser tests are skipped.
+chromium:
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -y -q chromium; } \
+	  || echo "There is no Chromium, so browser tests are skipped: apt-get install chromium brings it."
 
 lint: .venv/dev
 	$(VENV) -m ruff check .
