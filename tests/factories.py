@@ -17,9 +17,17 @@ from sendinglists.models import (
     SubscriptionChange,
     Suppression,
 )
-from trackly.models import Account, AddressRange, AuditEntry, HourlyTotal, Membership, WorkerRun
+from trackly.models import Account, AddressRange, ApiKey, AuditEntry, HourlyTotal, Membership, Pulse, WorkerRun
 from trackly.signing import new_uid, token_hash
-from webhooks.inbound.models import DeliveryEvent, InboundRequest, ParkedReport, RefusalTally, Reply, time_of
+from webhooks.inbound.models import (
+    DeliveryEvent,
+    InboundRequest,
+    ParkedReport,
+    RefusalTally,
+    Reply,
+    RequestTotal,
+    time_of,
+)
 from webhooks.statuses import Status, fingerprint
 
 
@@ -54,6 +62,24 @@ class MembershipFactory(DjangoModelFactory):
     account = factory.SubFactory(AccountFactory)
     user = factory.SubFactory(UserFactory)
     role = Membership.Role.OWNER
+
+
+class ApiKeyFactory(DjangoModelFactory):
+    class Meta:
+        model = ApiKey
+
+    account = factory.SubFactory(AccountFactory)
+    name = "Reports"
+    key_hash = factory.Sequence(lambda n: token_hash(f"trk_{n}"))
+    beginning = "trk_abcd"
+
+
+class PulseFactory(DjangoModelFactory):
+    class Meta:
+        model = Pulse
+
+    host = factory.Sequence(lambda n: f"host{n}")
+    at = factory.LazyFunction(now)
 
 
 class AuditEntryFactory(DjangoModelFactory):
@@ -248,6 +274,18 @@ class RefusalTallyFactory(DjangoModelFactory):
     bucket = factory.LazyFunction(now)
     source = "webhook"
     slug = "sandbox"
+
+
+class RequestTotalFactory(DjangoModelFactory):
+    class Meta:
+        model = RequestTotal
+
+    hour = factory.LazyAttribute(lambda row: row.last_at.replace(minute=0, second=0, microsecond=0))
+    source = "webhook"
+    slug = "sandbox"
+    standing = "accepted"
+    n = 1
+    last_at = factory.LazyFunction(now)
 
 
 class DeliveryEventFactory(DjangoModelFactory):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from postbacks import conversions, directory
+from postbacks import conversions, correcting, directory
 from postbacks.models import Conversion, NetworkConnection
 from tests.factories import ConversionFactory, NetworkConnectionFactory, UserFactory, now
 from tests.postbacks.conftest import actual_totals, expected_totals
@@ -46,7 +46,7 @@ def test_a_replay_of_any_judged_hit_changes_nothing(world, rule, hits, transacti
         replay(InboundRequest.objects.filter(uid=request.uid), user=None, now=now())
         world.work()
     conversions.rejudge(Conversion.objects.all(), now())
-    conversions.accept(Conversion.objects.all(), user=None, now=now())
+    correcting.accept(Conversion.objects.all(), user=None, now=now())
     assert standing() == before
     assert world.totals() == totals
     assert actual_totals() == expected_totals()
@@ -66,13 +66,13 @@ def test_accepting_all_takes_every_chunk_and_audits_exactly_what_was_judged(worl
     held = [world.say(payout=10, txid=f"t{n}", to=BARE).id for n in range(5)]
     world.say(payout=10, txid="with the token")
     user = UserFactory()
-    assert conversions.accept(Conversion.objects.all(), user=user, now=now()) == held
+    assert correcting.accept(Conversion.objects.all(), user=user, now=now()) == held
     assert world.totals() == {"conversion": (6, "60")}
     entries = AuditEntry.objects.filter(verb="accepted").order_by("id")
     assert [(row.target, row.user, row.account) for row in entries] == [
         (f"conversion {id}", user, world.account) for id in held
     ]
-    assert conversions.accept(Conversion.objects.all(), user=user, now=now()) == []
+    assert correcting.accept(Conversion.objects.all(), user=user, now=now()) == []
     assert entries.count() == 5
 
 
@@ -80,7 +80,7 @@ def test_an_acceptance_that_cannot_be_audited_counts_nothing(world):
     world.rule(token_only=True)
     world.say(payout=10, to=BARE)
     with pytest.raises(ValueError, match="User"):
-        conversions.accept(Conversion.objects.all(), user="nobody", now=now())
+        correcting.accept(Conversion.objects.all(), user="nobody", now=now())
     assert world.totals() == {}
 
 
@@ -157,7 +157,7 @@ def test_hits_without_the_token_beyond_a_number_are_held_and_not_loaded(world, m
     world.work()
     verdicts = list(Conversion.objects.order_by("received_at", "id").values_list("verdict", flat=True))
     assert verdicts == ["recorded"] * 3 + ["held"] * 3
-    cases = conversions._Cases([], {world.click.click_id: world.click})
+    cases = conversions.Cases([], {world.click.click_id: world.click})
     assert len(cases.earlier) == 3
     assert world.say(payout=42, txid="t9").verdict == "recorded"
     assert world.totals() == {"conversion": (1, "42"), "conversion_unverified": (3, "3")}

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection as database
 from django.db import transaction
 
-from postbacks import conversions, directory
+from postbacks import conversions, correcting, directory
 from postbacks.models import Click, Conversion
 from tests.factories import ClickFactory
 from tests.postbacks.conftest import actual_totals, expected_totals
@@ -63,7 +63,7 @@ def sweep():
 
 
 def accept():
-    return conversions.accept(Conversion.objects.all(), user=None, now=now())
+    return correcting.accept(Conversion.objects.all(), user=None, now=now())
 
 
 def test_two_workers_with_the_same_hit_twice_count_one(world):

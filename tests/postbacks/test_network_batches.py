@@ -61,7 +61,7 @@ def test_a_batch_of_repeats_costs_no_more(world):
     few = statements(batch)
     InboundRequest.objects.update(state="waiting")
     requests(world, 200)
-    assert statements(batch) <= few + 1
+    assert statements(batch) <= few + 2
 
 
 def test_a_sweep_of_hundreds_costs_as_many_statements_as_one_of_few(world):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from postbacks import conversions, directory
+from postbacks import correcting, directory
 from postbacks.models import Conversion
 from tests.factories import AddressRangeFactory, ClickFactory, NetworkConnectionFactory, now
 from tests.postbacks.conftest import actual_totals, expected_totals
@@ -123,7 +123,7 @@ def test_a_replay_of_what_counts_counts_nothing(world, work_off):
 
 def test_accepting_a_refused_hit_counts_it_once_and_a_replay_no_second_time(world, work_off):
     world.say(payout=10, to=WRONG)
-    assert [len(conversions.accept(Conversion.objects.all(), user=None, now=now())) for _ in range(2)] == [1, 0]
+    assert [len(correcting.accept(Conversion.objects.all(), user=None, now=now())) for _ in range(2)] == [1, 0]
     swap_token(world, WRONG["token"])
     assert replayed(world, work_off).verdict == "recorded"
     assert world.totals() == {"conversion": (1, "10")}
@@ -132,7 +132,7 @@ def test_accepting_a_refused_hit_counts_it_once_and_a_replay_no_second_time(worl
 def test_accepting_does_not_make_sense_of_what_made_none(world, settings):
     settings.HTTPS_REQUIRED = True
     row = world.say(payout="NaN")
-    conversions.accept(Conversion.objects.all(), user=None, now=now())
+    correcting.accept(Conversion.objects.all(), user=None, now=now())
     row.refresh_from_db()
     assert (row.verdict, row.kind) == ("bad_payout", "")
 
@@ -278,5 +278,5 @@ def test_the_advice_to_a_refused_hit_is_one_that_works(world, settings):
     row = world.say(payout=10)
     assert "accept this hit" in row.fix
     assert "replay" not in row.fix
-    assert conversions.accept(Conversion.objects.all(), user=None, now=now()) == [row.id]
+    assert correcting.accept(Conversion.objects.all(), user=None, now=now()) == [row.id]
     assert world.totals() == {"conversion": (1, "10")}

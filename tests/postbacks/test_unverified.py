@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from postbacks import conversions
+from postbacks import correcting
 from postbacks.models import Conversion
 from tests.factories import ClickFactory, LinkFactory, now
 from tests.postbacks.conftest import actual_totals, expected_totals
@@ -132,7 +132,7 @@ def test_accepting_a_held_hit_counts_it_once(world):
     world.offer.ceiling = 50
     world.offer.save()
     held = world.say(payout=80, to=BARE)
-    assert [len(conversions.accept(everybody(), user=None, now=now())) for _ in range(2)] == [1, 0]
+    assert [len(correcting.accept(everybody(), user=None, now=now())) for _ in range(2)] == [1, 0]
     held.refresh_from_db()
     assert (held.verdict, held.is_accepted, held.is_verified) == ("recorded", True, False)
     assert world.totals() == {"conversion": (1, "80")}
@@ -144,14 +144,14 @@ def test_accepting_two_copies_counts_one(world):
     world.rule(token_only=True)
     for _ in range(2):
         world.say(payout=10, to=BARE)
-    assert len(conversions.accept(everybody(), user=None, now=now())) == 2
+    assert len(correcting.accept(everybody(), user=None, now=now())) == 2
     assert world.totals() == {"conversion": (1, "10")}
 
 
 def test_accepting_a_held_reversal_takes_back(world):
     world.say(payout=10, txid="t1")
     world.say(payout=-10, txid="t1", to=BARE)
-    conversions.accept(everybody(), user=None, now=now())
+    correcting.accept(everybody(), user=None, now=now())
     assert world.totals() == {}
 
 

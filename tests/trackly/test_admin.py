@@ -117,7 +117,7 @@ def test_replaying_the_selected_requests_is_audited(staff: Client) -> None:
     other = factories.InboundRequestFactory(state="failed", attempts=4)
     url = reverse("admin:webhooks_failedwebhook_changelist")
     answer = staff.post(url, {"action": "replay", "_selected_action": [str(row.uid)]}, follow=True)
-    assert "1 request(s) are due again" in answer.text
+    assert "1 request is due again" in answer.text
     row.refresh_from_db()
     assert (row.state, row.attempts) == ("waiting", 0)
     assert InboundRequest.objects.get(uid=other.uid).state == "failed"
@@ -132,7 +132,11 @@ def test_replaying_all_of_a_filter_leaves_the_others(staff: Client) -> None:
     first = InboundRequest.objects.filter(slug="twilio").first()
     assert first is not None
     url = reverse("admin:webhooks_failedwebhook_changelist") + "?slug=twilio"
-    staff.post(url, {"action": "replay", "_selected_action": [str(first.uid)], "select_across": "1"})
+    everything = {"action": "replay", "_selected_action": [str(first.uid)], "select_across": "1"}
+    asked = staff.post(url, everything)
+    assert "Replay: 3 requests" in asked.text
+    assert not InboundRequest.objects.filter(state="waiting").exists(), "it was done before anybody was sure"
+    staff.post(url, everything | {"sure": "yes"})
     assert InboundRequest.objects.filter(state="waiting").count() == 3
     assert InboundRequest.objects.get(slug="infobip").state == "failed"
     assert AuditEntry.objects.filter(verb="replayed").count() == 3
@@ -212,7 +216,10 @@ def test_a_new_connection_gets_a_url_that_works(staff: Client, client: Client) -
     }  # fmt: skip
     assert staff.post(add, values).status_code == 302
     connection = account.networkconnection_set.get()
-    shown = staff.get(reverse("admin:postbacks_networkconnection_change", args=[connection.pk])).text
+    page_url = reverse("admin:postbacks_networkconnection_change", args=[connection.pk])
+    assert connection.postback_token not in staff.get(page_url).text
+    staff.post(page_url.removesuffix("change/") + "do/reveal/")
+    shown = staff.get(page_url).text
     found = re.search(r"/api/postbacks/tune/[a-z2-7]{26}", shown)
     assert found is not None
     answer = client.get(found.group() + "?click_id=abc&payout=1")
@@ -260,7 +267,7 @@ def test_opt_outs_without_proof_are_undone_in_bulk_and_proven_ones_are_not(staff
     ids = list(sending_list.subscription_set.values_list("subscriptionchange__id", flat=True))
     url = reverse("admin:sendinglists_subscriptionchange_changelist")
     answer = staff.post(url, {"action": "undo", "_selected_action": ids}, follow=True)
-    assert "1 opt-out(s) were undone" in answer.text
+    assert "1 opt-out was undone" in answer.text
     states = dict(sending_list.subscription_set.values_list("contact__phone", "state"))
     assert states == {"+14155550101": "subscribed", "+14155550102": "opted_out"}
     assert AuditEntry.objects.filter(verb="undid").count() == 1

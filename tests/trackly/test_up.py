@@ -118,6 +118,9 @@ def test_from_a_link_to_a_conversion_and_from_a_callback_to_delivered(service: S
         [("click", 1, "0.000000"), ("conversion", 1, "42.000000")],
     )
     assert "Log in" in service.fetch(f"{service.base}/admin/")
+    # Counted by the worker, told by the web.
+    told = service.fetch(f"{service.base}/metrics")
+    assert 'trackly_items_total{result="recorded",source="postback"} 1.0' in told
 
 
 def test_ctrl_c_stops_everything_and_the_next_start_finds_its_data(service: Service, var: Path) -> None:

@@ -339,8 +339,9 @@ def done_of(row: InboundRequest) -> tuple[object, ...]:
 
 
 def most_rows(node: dict[str, Any]) -> float:
-    """The most rows that any step of a plan handled, those it threw away included."""
-    handled = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    """The most rows that any step of a plan read of a table, those it threw away included."""
+    read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    handled = read if "Relation Name" in node else 0
     return max([handled, *(most_rows(child) for child in node.get("Plans", []))])
 
 

@@ -195,3 +195,10 @@ def test_discarded_request_can_still_be_replayed(refused: list[InboundRequest]) 
     replaying.discard(one, user=None, reason="too soon")
     assert replay(one) == 1
     assert one.get().state == State.WAITING
+
+
+def test_a_probe_is_never_replayed_into_a_conversion() -> None:
+    probe = InboundRequestFactory(source="postback", slug="tune", method="HEAD", state=State.DONE, outcome="Probe")
+    assert replaying.replay(InboundRequest.objects.all(), user=StaffFactory(), now=datetime.now(UTC)) == 0
+    probe.refresh_from_db()
+    assert probe.state == State.DONE

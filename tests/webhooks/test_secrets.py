@@ -193,7 +193,7 @@ def test_credentials_no_key_opens_are_503_and_nothing_is_stored(
     put_beyond_decryption("credentials")
     answer = call(token_url(party), BODY)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    assert "error=Undecryptable" in caplog.text
+    assert "'error': 'Undecryptable'" in caplog.text
     assert not InboundRequest.objects.exists()
 
 

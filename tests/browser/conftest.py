@@ -1,0 +1,75 @@
+"""Owns the browser of the browser tests: the system's Chromium, signed in as staff, where any violation of the policy fails."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests import factories
+
+# Playwright's loop runs in this thread, where the ORM is used as well; nothing here is asynchronous.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+PASSWORD = "correct horse"
+_REPORT_VIOLATIONS = """
+document.addEventListener('securitypolicyviolation',
+  event => console.error('POLICY ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sample));
+"""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        words = "There is no Chromium: browser tests were skipped. `apt-get install chromium` brings it."
+        # What nobody looked at must not pass for tested.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """A fresh browser window; the test fails on a policy violation, a script error, or a file of ours that is missing."""
+    options: dict[str, Any] = getattr(request, "param", {"viewport": {"width": 1400, "height": 900}})
+    window = browser.new_context(**options)
+    window.set_default_timeout(15_000)
+    window.add_init_script(_REPORT_VIOLATIONS)
+    said: list[str] = []
+    window.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    window.on("weberror", lambda error: said.append(str(error.error)))
+    yield window
+    window.close()
+    assert said == []
+
+
+@pytest.fixture
+def staff(context: BrowserContext, live_server: Any) -> Page:
+    """The admin's index, signed in with a password."""
+    person = factories.StaffFactory(username="ada")
+    page = context.new_page()
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("[name=username]", person.username)
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    page.wait_for_url(f"{live_server.url}/admin/")
+    return page
+
+
+@pytest.fixture
+def find(staff: Page) -> Callable[[str], Page]:
+    """Type into the one search box, and wait for what comes."""
+
+    def run(text: str) -> Page:
+        box = staff.get_by_label("Find anything")
+        box.fill(text)
+        with staff.expect_navigation():
+            box.press("Enter")
+        return staff
+
+    return run

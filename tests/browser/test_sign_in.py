@@ -1,0 +1,33 @@
+"""Signing in to the admin in a real browser."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_wrong_password_says_so_and_keeps_the_name(context: BrowserContext, live_server: Any) -> None:
+    factories.StaffFactory(username="ada")
+    page = context.new_page()
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("[name=username]", "ada")
+    page.fill("[name=password]", "wrong")
+    page.click("[type=submit]")
+    expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+    assert page.input_value("[name=username]") == "ada"
+
+
+def test_the_index_opens_after_signing_in(staff: Page) -> None:
+    expect(staff.get_by_label("Find anything")).to_be_visible()
+    expect(staff.get_by_role("link", name="Failed webhooks").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"}], indirect=True
+)
+def test_the_index_fits_a_phone_in_the_dark(staff: Page) -> None:
+    assert staff.evaluate("document.documentElement.scrollWidth") <= 390
