@@ -130,7 +130,7 @@ class ConversionAdmin(EvidencePage):
         columns.amount("payout", "currency", "Payout"),
         columns.state("status", "Status"),
         columns.of("Proof", lambda row: "token" if row.is_verified else "accepted" if row.is_accepted else "none"),
-        columns.text("click_text", "Click id", 30),
+        columns.text("click_text", "Click id", 26),
         columns.text("transaction_id", "Transaction", 30),
     ]
     list_select_related = ["account", "connection"]

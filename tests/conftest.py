@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,12 @@ from tests.sweeps import sweep
 from trackly import wake
 from trackly.management.commands import work
 from webhooks.inbound import directory as webhooks_directory
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(settings: Any) -> None:
+    """Hashing slowly is Django's work and not tested here; hundreds of people are made in these tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)

@@ -283,6 +283,7 @@ class RequestTotalFactory(DjangoModelFactory):
     hour = factory.LazyAttribute(lambda row: row.last_at.replace(minute=0, second=0, microsecond=0))
     source = "webhook"
     slug = "sandbox"
+    party_id = factory.Sequence(lambda n: n + 1)
     standing = "accepted"
     n = 1
     last_at = factory.LazyFunction(now)

@@ -142,7 +142,7 @@ class HourlyTotalAdmin(EvidencePage):
     list_display = [
         columns.when("hour", "Hour from"),
         "account",
-        "kind",
+        columns.of("Kind", lambda row: row.kind.replace("_", " ")),
         "n",
         columns.of("Amount", lambda row: money(row.amount, row.currency) if row.amount else ""),
     ]

@@ -124,7 +124,7 @@ def badge(text: str, tone: str = "plain") -> SafeString:
 
 
 def box(text: str) -> SafeString:
-    return format_html('<pre class="tk-box">{}</pre>', plain(text))
+    return format_html('<pre class="tk-box">{}</pre>', plain(text.replace("\r\n", "\n")))
 
 
 def decoded(raw: bytes | memoryview | None) -> str:

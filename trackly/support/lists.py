@@ -60,8 +60,11 @@ class ListPage(ModelAdmin):
 
     def narrowed(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """By what an index serves, so that a filter looks among the newest of these."""
-        account = request.GET.get("account__id__exact", "") if "account" in self.indexed else ""
-        return rows.filter(account_id=int(account)) if account.isdecimal() and len(account) < 19 else rows
+        for name in self.indexed:
+            key = request.GET.get(f"{name}__id__exact", "")
+            if key.isdecimal() and len(key) < 19:
+                rows = rows.filter(**{f"{name}_id": int(key)})
+        return rows
 
     def newest(self, rows: QuerySet[Any], n: int) -> QuerySet[Any]:
         """The newest n of these; their end is found in an index alone."""

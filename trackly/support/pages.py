@@ -70,6 +70,9 @@ class Page(ListPage):
         return HttpResponseRedirect(self.url_of(row))
 
     def do_reveal(self, request: HttpRequest, row: Any, word: str) -> str:
+        story = self.story(request, row, is_revealed=False)
+        if story is None or not story.holds_secrets:
+            raise CannotDo("Nothing is masked here.")
         revealing.reveal(request, row, now=timezone.now())
         return "Shown in full for ten minutes, to you alone; the audit trail says that you looked."
 
@@ -147,12 +150,12 @@ class SetUpPage(Page):
 
     change_form_outer_before_template = "admin/_story.html"
 
+    # Of a table whose rows call us: which requests are theirs.
+    source: ClassVar[str] = ""
+
     def told(self, request: HttpRequest, row: Any) -> Story | None:
         story = super().told(request, row)
         return story if story is None or self.has_change_permission(request, row) else replace(story, acts=())
-
-    # Of a table whose rows call us: which requests are theirs.
-    source: ClassVar[str] = ""
 
     def changeform_view(
         self,

@@ -29,7 +29,7 @@ def _harmless(view: Callable[..., Any]) -> Callable[..., Any]:
     def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         asked = request.META.get("QUERY_STRING", "")
         if "%00" in asked:
-            request.GET = QueryDict(asked.replace("%00", ""))  # type: ignore[assignment]
+            request.GET = QueryDict(asked.replace("%00", ""))
         response = view(request, *args, **kwargs)
         if isinstance(response, TemplateResponse) and not response.is_rendered:
             response.add_post_render_callback(_clean)

@@ -161,7 +161,9 @@ class InboundRequestAdmin(EvidencePage):
     def found(self, term: str) -> Q:
         uid = _uid(term)
         # In an order that no index has: else the planner goes back in time and looks whether each one has it.
-        named = InboundRequest.objects.filter(ids__contains=[term[:200]]).order_by((F("received_at") + timedelta(0)).desc())
+        named = InboundRequest.objects.filter(ids__contains=[term[:200]]).order_by(
+            (F("received_at") + timedelta(0)).desc()
+        )
         keys = list(named.values_list("uid", "received_at")[:FOLLOWED])
         keys += [(uid, time_of(uid))] if uid else []
         # The whole primary key, so that each is looked for in its own partition.
@@ -312,7 +314,9 @@ class ReplyAdmin(EvidencePage):
 
     def found(self, term: str) -> Q:
         # The provider's id of a reply is one within its provider account: one lookup for each of them.
-        return Q(sender=term) | Q(key=term, provider_account__in=list(ProviderAccount.objects.values_list("pk", flat=True)))
+        return Q(sender=term) | Q(
+            key=term, provider_account__in=list(ProviderAccount.objects.values_list("pk", flat=True))
+        )
 
     def story(self, request: HttpRequest, row: Reply, *, is_revealed: bool) -> Story:
         return stories.reply_story(row, is_revealed=is_revealed)

@@ -66,6 +66,8 @@ def _start(port: int, base: str) -> dict[str, subprocess.Popen[bytes]]:
     """Web and worker, each in a session of its own, so that a Ctrl-C reaches this process alone."""
     environment = os.environ | {"PUBLIC_BASE_URL": base, "BIND": f"127.0.0.1:{port}"}
     environment.setdefault("SANDBOX_ENABLED", "true")
+    # A line for every request is for a log, not for the terminal somebody reads the addresses in.
+    environment.setdefault("LOG_LEVEL", "WARNING")
     # One directory, so that /metrics of the web shows what the worker counts, too.
     environment["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(Path(os.environ.get("TRACKLY_VAR") or VAR) / "metrics"))
     commands = {
@@ -143,7 +145,8 @@ def _welcome(base: str) -> str:
         query = adapter.template if adapter else ""
         path = f"{base}/api/postbacks/{connection.network}/{connection.postback_token}"
         lines.append(f"  postback  {path}?{query}   ({connection.name})")
-    return "\n".join([*lines, *_try_it(base, party), ""])
+    demo = "Or play a day of traffic: make demo, in another terminal (with the same PORT=, if you gave one)."
+    return "\n".join([*lines, *_try_it(base, party), "", demo, ""])
 
 
 def _try_it(base: str, party: ProviderAccount | None) -> list[str]:

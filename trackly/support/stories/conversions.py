@@ -7,7 +7,7 @@ from django.utils import timezone
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.verdicts import BY_REQUEST, Verdict
 from trackly.models import AuditEntry
-from trackly.showing import Badge, Raw, Shown, counted, decoded, lasting, money, tone_of
+from trackly.showing import Badge, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Moment, Story, Table
 from trackly.support.revealing import target_of
 from trackly.support.stories.rows import MOST, by_time, link, list_url, request_link, state_of
@@ -33,6 +33,7 @@ def conversion_story(row: Conversion, *, may_change: bool, is_revealed: bool, no
         moments=tuple(_moments(row)),
         tables=(_same_click(row, siblings), _as_it_came(row)),
         acts=_acts(row) if may_change else (),
+        holds_secrets=without_phones(decoded(row.query)) != decoded(row.query),
         is_revealed=is_revealed,
     )
 

@@ -110,7 +110,6 @@ def list_story(row: SendingList, *, is_revealed: bool) -> Story:
         if row.status != SendingList.State.ACTIVE
         else (),
         facts=(
-            ("Number", Phone(row.number)),
             ("Account", link(row.account)),
             ("Provider account", link(row.provider_account)),
             ("Brand", row.brand),
