@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, each beside the ordinary way of doing the same work in the same run; under two minutes.
+"""`make bench`: every measurement, each beside the ordinary way of doing the same work in the same run; some three minutes.
 
 Everything happens in a database of its own: on an embedded server in a temporary directory, or on that of DATABASE_URL.
 """
@@ -23,7 +23,7 @@ def main() -> None:
     base = os.environ["DATABASE_URL"] or embedded.start(directory / "postgres")
     try:
         _begin(base, directory)
-        print(_measure(sys.argv[1:] or ["acknowledge", "apply"]))
+        print(_measure(sys.argv[1:] or ["acknowledge", "apply", "pages"]))
     finally:
         _end(base)
         shutil.rmtree(directory, ignore_errors=True)
@@ -46,10 +46,14 @@ def _begin(base: str, directory: Path) -> None:
 
 
 def _measure(names: list[str]) -> str:
-    from bench import acknowledge, apply
+    from bench import acknowledge, apply, pages
     from bench.table import show
 
-    measurements = {"acknowledge": lambda: acknowledge.measure(seconds=12), "apply": apply.measure}
+    measurements = {
+        "acknowledge": lambda: acknowledge.measure(seconds=12),
+        "apply": apply.measure,
+        "pages": pages.measure,
+    }
     return show([measurements[name]() for name in names])
 
 

@@ -11,7 +11,9 @@ class Line:
     """One figure; a pair of lines is ours and the ordinary way."""
 
     what: str
-    per_second: float
+    per_second: float = 0
+    ms: float | None = None
+    """A duration instead, less being better."""
     p50_ms: float | None = None
     p99_ms: float | None = None
     note: str = ""
@@ -21,6 +23,10 @@ def show(pairs: list[list[Line]]) -> str:
     """The machine, then a row for each pair, with their ratio."""
     rows = [_machine(), "", f"{'':<38}{'ours':>9}{'ordinary':>10}{'ratio':>8}   p50/p99 ms, ours and ordinary"]
     for ours, ordinary in pairs:
+        if ours.ms is not None and ordinary.ms is not None:
+            rows.append(f"{ours.what:<38}{ours.ms:>9,.0f}{ordinary.ms:>10,.0f}{ordinary.ms / ours.ms:>7.1f}x")
+            rows.append(f"  {ours.note}")
+            continue
         ratio = ours.per_second / ordinary.per_second
         latencies = ", ".join(_latency(line) for line in (ours, ordinary) if line.p50_ms is not None)
         rows.append(f"{ours.what:<38}{ours.per_second:>9,.0f}{ordinary.per_second:>10,.0f}{ratio:>7.1f}x   {latencies}")

@@ -4,17 +4,18 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from postbacks import bots, correcting, networks
 from postbacks.correcting import CannotCorrect
 from postbacks.models import Click, Conversion, NetworkConnection, Offer
-from trackly.showing import Badge, counted, money
+from trackly.showing import Badge, Shown, counted, money, short
 from trackly.signing import token_hash
 from trackly.stories import Story
 from trackly.support import columns
+from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import known
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage
 from trackly.support.stories import conversions as stories
@@ -107,17 +108,27 @@ class UnroutedFilter(admin.SimpleListFilter):
 
 
 @admin.action(description="Accept: let held and refused hits count", permissions=["correct"])
-def accept(page: "ConversionAdmin", request: HttpRequest, queryset: QuerySet[Conversion]) -> None:
+def accept(page: "ConversionAdmin", request: HttpRequest, queryset: QuerySet[Conversion]) -> HttpResponse | None:
+    if is_unsure(request):
+        return ask(page, request, queryset, label="Accept", example=_example)
     n = len(correcting.accept(queryset, user=request.user, now=timezone.now()))
     said = f"{counted(n, 'held or refused hit')} {'was' if n == 1 else 'were'} accepted and judged again."
     page.message_user(request, said, messages.SUCCESS if n else messages.WARNING)
+    return None
 
 
 @admin.action(description="Mark as test: count in no total", permissions=["correct"])
-def mark_as_test(page: "ConversionAdmin", request: HttpRequest, queryset: QuerySet[Conversion]) -> None:
+def mark_as_test(page: "ConversionAdmin", request: HttpRequest, queryset: QuerySet[Conversion]) -> HttpResponse | None:
+    if is_unsure(request):
+        return ask(page, request, queryset, label="Mark as test", example=_example)
     n = correcting.mark_as_test(queryset, user=request.user, now=timezone.now())
     said = f"{counted(n, 'hit')} {'is a test' if n == 1 else 'are tests'} now and in no total."
     page.message_user(request, said, messages.SUCCESS if n else messages.WARNING)
+    return None
+
+
+def _example(row: Conversion) -> tuple[Shown, ...]:
+    return row.received_at, row.get_verdict_display(), money(row.payout, row.currency), short(row.transaction_id)
 
 
 @admin.register(Conversion)

@@ -43,6 +43,12 @@ def bot_reason(method: str, headers: tuple[tuple[str, str], ...]) -> str:
     return _first_match(agent, _USER_AGENTS) if agent else "no_user_agent"
 
 
+def choices() -> list[tuple[str, str]]:
+    """Every reason there is, for filters."""
+    agents = (reason for reason, _ in (*_PURPOSES, *_USER_AGENTS))
+    return [(reason, reason.replace("_", " ")) for reason in dict.fromkeys(("", *agents, "head", "no_user_agent"))]
+
+
 def _first_match(text: str, table: tuple[tuple[str, re.Pattern[str]], ...]) -> str:
     # The longest ordinary User-Agents (in-app browsers) have some 400 characters.
     start = text[:1000].lower()

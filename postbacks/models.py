@@ -125,7 +125,7 @@ class Click(models.Model):
     """
 
     click_id = models.CharField(max_length=64, unique=True, default=new_token)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     link = models.ForeignKey(Link, on_delete=models.PROTECT)
     offer = models.ForeignKey(Offer, null=True, on_delete=models.PROTECT)
     message = models.ForeignKey(Message, null=True, on_delete=models.PROTECT)
@@ -169,11 +169,13 @@ class Conversion(models.Model):
     received_at = models.DateTimeField()
     judged_at = models.DateTimeField(null=True)
     network = models.CharField(max_length=30)
-    account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, help_text="Empty: unrouted.")
+    account = models.ForeignKey(
+        Account, null=True, on_delete=models.CASCADE, db_index=False, help_text="Empty: unrouted."
+    )
     bound_account = models.ForeignKey(
         Account, null=True, on_delete=models.CASCADE, related_name="+", help_text="The account its URL named, if any."
     )
-    connection = models.ForeignKey(NetworkConnection, null=True, on_delete=models.PROTECT)
+    connection = models.ForeignKey(NetworkConnection, null=True, on_delete=models.PROTECT, db_index=False)
     click = models.ForeignKey(Click, null=True, on_delete=models.PROTECT)
     offer = models.ForeignKey(Offer, null=True, on_delete=models.PROTECT)
     message = models.ForeignKey(Message, null=True, on_delete=models.PROTECT)
@@ -220,6 +222,12 @@ class Conversion(models.Model):
         indexes = [
             # The newest conversions of an account.
             models.Index(fields=["account", "-id"], name="conversion_account"),
+            # The newest conversions of a connection.
+            models.Index(fields=["connection", "-id"], name="conversion_connection"),
+            # Support: the hits that named this click id, when it is none of ours.
+            models.Index(
+                fields=["click_ref"], condition=Q(click__isnull=True) & ~Q(click_ref=""), name="conversion_stranger"
+            ),
             # Every earlier hit of this click, judged against each other.
             models.Index(fields=["click", "id"], name="conversion_click"),
             # The sweep: hits whose click was not known, oldest first.

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
@@ -22,9 +22,10 @@ from sendinglists.models import (
     SubscriptionChange,
     Suppression,
 )
-from trackly.showing import counted
+from trackly.showing import Shown, counted
 from trackly.stories import Story
 from trackly.support import columns
+from trackly.support.confirming import ask, is_unsure
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
 from trackly.support.stories import messages as message_stories
 from trackly.support.stories import parties, people
@@ -147,10 +148,19 @@ class SubscriptionAdmin(EvidencePage):
 
 
 @admin.action(description="Undo the opt-outs that came without proof", permissions=["undo"])
-def undo(page: "SubscriptionChangeAdmin", request: HttpRequest, queryset: QuerySet[SubscriptionChange]) -> None:
+def undo(
+    page: "SubscriptionChangeAdmin", request: HttpRequest, queryset: QuerySet[SubscriptionChange]
+) -> HttpResponse | None:
+    if is_unsure(request):
+        return ask(page, request, queryset, label="Undo opt-outs", example=_example)
     n = subscriptions.undo(queryset, user=request.user, now=timezone.now())
     said = f"{counted(n, 'opt-out')} {'was' if n == 1 else 'were'} undone; those with proof were left alone."
     page.message_user(request, said, messages.SUCCESS)
+    return None
+
+
+def _example(row: SubscriptionChange) -> tuple[Shown, ...]:
+    return row.at, str(row.subscription), row.get_decision_display(), "proven" if row.is_proven else "without proof"
 
 
 @admin.register(SubscriptionChange)

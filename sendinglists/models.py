@@ -220,7 +220,7 @@ class Message(models.Model):
     reference = models.CharField(
         max_length=64, unique=True, default=new_token, help_text="For the provider; known to nobody else."
     )
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     provider_account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT)
     sending_list = models.ForeignKey(SendingList, null=True, blank=True, on_delete=models.PROTECT)
     campaign = models.CharField(max_length=100, blank=True)

@@ -134,7 +134,7 @@ def test_replaying_all_of_a_filter_leaves_the_others(staff: Client) -> None:
     url = reverse("admin:webhooks_failedwebhook_changelist") + "?slug=twilio"
     everything = {"action": "replay", "_selected_action": [str(first.uid)], "select_across": "1"}
     asked = staff.post(url, everything)
-    assert "Replay: 3 requests" in asked.text
+    assert "Replay: 3 failed webhooks" in asked.text
     assert not InboundRequest.objects.filter(state="waiting").exists(), "it was done before anybody was sure"
     staff.post(url, everything | {"sure": "yes"})
     assert InboundRequest.objects.filter(state="waiting").count() == 3

@@ -176,7 +176,7 @@ def test_what_an_action_asks_and_says_is_text(staff: Client, kind: str) -> None:
     InboundRequest.objects.filter(pk=request.pk).update(state="failed")
     chosen = {"action": "discard", "_selected_action": [str(request.pk)]}
     asked = staff.post(page(FailedWebhook, "changelist"), chosen)
-    assert "Discard: 1 request" in asked.text
+    assert "Discard: 1 failed webhook" in asked.text
     assert not what_acts(asked.text)
     told = staff.post(f"/admin/webhooks/inboundrequest/{request.pk}/do/discard/", {"word": TEXTS[kind]}, follow=True)
     assert "It is discarded" in told.text

@@ -7,16 +7,16 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from postbacks import networks
 from sendinglists.models import ProviderAccount
 from trackly.addresses import CannotAllow, allow_address
-from trackly.showing import Phone, counted, short, without_phones
+from trackly.showing import Phone, Shown, counted, short, without_phones
 from trackly.stories import Story
 from trackly.support import columns
+from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import TimeFilter, known
 from trackly.support.pages import CannotDo, EvidencePage
 from trackly.support.stories import messages as stories
@@ -39,16 +39,14 @@ from webhooks.inbound.models import (
 
 # A search leads to so many requests, the newest that name it.
 FOLLOWED = 500
-# Counting more would read the table; nobody decides differently at 20,000.
-COUNTED = 10_000
 
 
 @admin.action(description="Replay", permissions=["replay"])
 def replay(
     page: "InboundRequestAdmin", request: HttpRequest, queryset: QuerySet[InboundRequest]
 ) -> HttpResponse | None:
-    if request.POST.get("select_across") == "1" and "sure" not in request.POST:
-        return _confirm(request, queryset, "replay", "Replay")
+    if is_unsure(request):
+        return ask(page, request, queryset, label="Replay", example=_example)
     n = replaying.replay(queryset, user=request.user, now=timezone.now())
     said = f"{counted(n, 'request')} {'is' if n == 1 else 'are'} due again; the worker comes to it within a second."
     page.message_user(request, said, messages.SUCCESS)
@@ -61,31 +59,14 @@ def discard(
 ) -> HttpResponse | None:
     reason = request.POST.get("reason", "").strip()
     if not reason:
-        return _confirm(request, queryset, "discard", "Discard", asks_reason=True, is_missing="reason" in request.POST)
+        return ask(page, request, queryset, label="Discard", example=_example, wants_reason=True)
     n = replaying.discard(queryset, user=request.user, reason=reason)
     page.message_user(request, f"{counted(n, 'request')} {'was' if n == 1 else 'were'} discarded.", messages.SUCCESS)
     return None
 
 
-def _confirm(
-    request: HttpRequest, queryset: QuerySet[InboundRequest], action: str, label: str, **more: Any
-) -> HttpResponse:
-    """How many and which, before it is done to all of a filter."""
-    n = queryset.order_by()[: COUNTED + 1].count()
-    context = {
-        **admin.site.each_context(request),
-        "title": f"{label} requests",
-        "subtitle": None,
-        "opts": InboundRequest._meta,
-        "action": action,
-        "label": label,
-        "words": counted(n, "request") if n <= COUNTED else f"More than {counted(COUNTED, 'request')}",
-        "examples": [(row.received_at, row.slug, short(row.outcome or row.last_error, 120)) for row in queryset[:5]],
-        "selected": request.POST.getlist("_selected_action"),
-        "select_across": request.POST.get("select_across", "0"),
-        **more,
-    }
-    return render(request, "admin/confirm_requests.html", context)
+def _example(row: InboundRequest) -> tuple[Shown, ...]:
+    return row.received_at, row.slug, short(row.outcome or row.last_error, 120)
 
 
 def senders() -> list[tuple[str, str]]:

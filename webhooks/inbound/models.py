@@ -204,7 +204,7 @@ class RequestTotal(models.Model):
 class DeliveryEvent(models.Model):
     """One thing a provider said about one known message; together they are its timeline."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
     fingerprint = models.BinaryField(max_length=32, editable=False)
     status = models.CharField(max_length=12, choices=Status)
@@ -266,7 +266,7 @@ class ParkedReport(models.Model):
 class Reply(models.Model):
     """One inbound SMS."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     provider_account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE)
     sending_list = models.ForeignKey(
         SendingList, null=True, on_delete=models.SET_NULL, help_text="Empty: unknown number."

@@ -65,7 +65,9 @@ def _error_sentence(row: Message) -> str:
 def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
     """What speaks for the provider being silent, and what for us refusing to listen."""
     n = "once" if len(events) == 1 else f"{len(events)} times"
-    said = [f"The provider reported {n} about it, nothing final." if events else "The provider never reported about it."]
+    said = [
+        f"The provider reported {n} about it, nothing final." if events else "The provider never reported about it."
+    ]
     totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=row.provider_account_id)
     last = totals.order_by("-hour").values_list("last_at", flat=True).first()
     if last is None:
