@@ -55,6 +55,7 @@ def record(rows: list[InboundRequest], now: datetime) -> None:
     for hit in hits:
         verdicts[hit.request_uid][Verdict(hit.verdict).label.lower()] += 1
     for row in rows:
+        row.results = verdicts[row.uid]
         row.outcome = ", ".join(f"{n} {what}" for what, n in verdicts[row.uid].items())
 
 

@@ -159,10 +159,10 @@ def lasting(span: timedelta) -> str:
 
 
 def money(amount: Decimal | None, currency: str) -> str:
-    """'12.50 USD'; '' for none."""
+    """'1,212.50 USD'; '' for none."""
     if amount is None:
         return ""
-    exact = f"{amount.normalize():f}"
+    exact = f"{amount.normalize():,f}"
     whole, _, cents = exact.partition(".")
     return f"{whole}.{cents.ljust(2, '0')} {currency}".strip()
 

@@ -24,7 +24,6 @@ README = ROOT / "docs" / "screenshots"
 # Name -> page, the first row of its list where it ends in "first".
 SHOWN = {
     "overview": "/admin/",
-    "failed": "/admin/webhooks/failedwebhook/",
     "message": "/admin/sendinglists/message/?status__exact=failed first",
     "conversion": "/admin/postbacks/conversion/?verdict__exact=duplicate_differs first",
 }

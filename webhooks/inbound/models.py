@@ -1,6 +1,8 @@
 """Owns the inbox (one row an HTTP request, as it came) and what its webhooks said: events, parked reports, replies."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
@@ -122,6 +124,8 @@ class InboundRequest(models.Model):
     last_error = models.TextField(blank=True)
     version = models.CharField(max_length=20, blank=True, help_text="Of the code that worked it off last.")
     processed_at = models.DateTimeField(null=True)
+    # No column: what its items came to in this working off, in the words of the outcome line, to be counted.
+    results: Mapping[str, int] = MappingProxyType({})
 
     objects = InboundRequestQuerySet.as_manager()
 

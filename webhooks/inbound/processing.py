@@ -41,6 +41,7 @@ def process(rows: list[InboundRequest], now: datetime) -> None:
     totals.write()
     for row in rows:
         if row.state == State.DONE:
+            row.results = tally[row.uid]
             row.outcome = _words(row, tally[row.uid])
 
 

@@ -1,6 +1,5 @@
 """Owns what the log and /metrics learn of a worker's round: told after its commit, never of what was rolled back."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +16,7 @@ from webhooks.inbound.models import InboundRequest, State
 
 logger = structlog.get_logger(__name__)
 
-# The words of a webhook's outcome line, and the results they are counted as. The others say more about one of these.
+# The words of a webhook's results, and what they are counted as. The others say more about one of these.
 WEBHOOK_RESULTS = {
     "new": "new",
     "duplicate": "duplicate",
@@ -46,12 +45,15 @@ def watch(job: Job, results: Mapping[str, str], run: Callable[[Job], int], now: 
         clear_contextvars()
 
 
-def results_in(words: str, results: Mapping[str, str]) -> dict[str, int]:
-    """Result -> how many, of an outcome line: '2 new, 1 duplicate'."""
-    known = "|".join(re.escape(word) for word in sorted(results, key=len, reverse=True))
+def results_of(row: InboundRequest, results: Mapping[str, str]) -> dict[str, int]:
+    """What its items came to, as /metrics counts it -> how many."""
+    if row.state == State.REFUSED:
+        return {"refused": 1}
     found: dict[str, int] = {}
-    for n, word in re.findall(rf"(?:^|, |\s)(\d+) ({known})(?: \(.*?\))?(?=, |$)", words):
-        found[results[word]] = found.get(results[word], 0) + int(n)
+    for words, n in row.results.items():
+        # In brackets stands why.
+        if result := results.get(words.partition(" (")[0]):
+            found[result] = found.get(result, 0) + n
     return found
 
 
@@ -66,17 +68,14 @@ class _Round:
         clear_contextvars()
         if len(rows) == 1:
             bind_contextvars(request_id=str(rows[0].uid))
-        before = {row.uid: row.outcome for row in rows}
         self._open |= {row.uid: row.received_at for row in rows}
         self._job.handle(rows, now)
-        # Of a row worked off once before, the line of that time stands in front.
-        told = {row.uid: (row.state, row.outcome.removeprefix(before[row.uid])) for row in rows}
+        told = {row.uid: results_of(row, self._results) for row in rows}
         transaction.on_commit(lambda: self._committed(told))
 
-    def _committed(self, told: dict[UUID, tuple[str, str]]) -> None:
-        for uid, (state, words) in told.items():
+    def _committed(self, told: dict[UUID, dict[str, int]]) -> None:
+        for uid, found in told.items():
             self._open.pop(uid, None)
-            found = {"refused": 1} if state == State.REFUSED else results_in(words, self._results)
             for result, n in found.items():
                 metrics.ITEMS.labels(self._job.source, result).inc(n)
 

@@ -58,7 +58,8 @@ def _why(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
 
 def _error_sentence(row: Message) -> str:
     reason = row.get_reason_display() or "An error was reported"
-    words = ", ".join(part for part in (row.error_text, f"code {row.error_code}" if row.error_code else "") if part)
+    text = row.error_text if row.error_text != reason else ""
+    words = ", ".join(part for part in (text, f"code {row.error_code}" if row.error_code else "") if part)
     return f"{reason}{f' ({words})' if words else ''}."
 
 
@@ -147,7 +148,7 @@ def _event_moment(event: DeliveryEvent) -> Moment:
     return Moment(
         at=event.at or event.received_at,
         what=state_of(event, "status"),
-        detail="; ".join(word for word in words if word),
+        detail="; ".join(dict.fromkeys(word for word in words if word)),
         source=request_link(event.request_uid),
     )
 
