@@ -6,10 +6,10 @@ Latest by the provider's time (else ours); ties opt out. So any order of arrival
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from logging import getLogger
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
@@ -18,7 +18,7 @@ from trackly.models import AuditEntry
 from trackly.totals import Key, Totals, hour_of
 from webhooks.statuses import Decision, fingerprint
 
-logger = getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def _warn(fresh: list[Decided]) -> None:
     """Anybody who knows the account id could be closing its lists; a person should look."""
     unproven = Counter(item.account_id for item in fresh if not item.is_proven)
     for account_id, n in unproven.items():
-        logger.warning("opt-outs without proof account=%s n=%s", account_id, n)
+        logger.warning("opt-outs without proof", account=account_id, n=n)
 
 
 def _subscriptions(decisions: list[Decided]) -> dict[tuple[str, int | None], int]:

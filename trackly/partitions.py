@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from logging import getLogger
 
+import structlog
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 from psycopg.errors import QueryCanceled
 
-logger = getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 AHEAD = timedelta(days=14)
 PATIENCE = timedelta(seconds=5)
@@ -69,7 +69,7 @@ def ensure(begin: datetime, end: datetime | None = None) -> list[str]:
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_MAKING])
     if made:
-        logger.info("made partitions n=%s first=%s last=%s", len(made), made[0], made[-1])
+        logger.info("made partitions", n=len(made), first=made[0], last=made[-1])
     return made
 
 
@@ -130,7 +130,7 @@ def expire(now: datetime) -> list[str]:
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_DROPPING])
     if dropped:
-        logger.info("dropped partitions names=%s", ",".join(dropped))
+        logger.info("dropped partitions", names=dropped)
     return dropped
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from logging import getLogger
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
@@ -21,7 +21,7 @@ from trackly.columns import columns
 from webhooks.inbound.models import InboundRequest, State
 from webhooks.inbound.standings import counted, moving
 
-logger = getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 # A batch holds so many requests, but a request may hold 2,000 reports, or a body of megabytes: lock time follows the
 # items, memory the bytes: 100 bodies of 4 MB took a worker to 1.3 GB.
@@ -55,7 +55,7 @@ def run(job: Job, *, now: datetime, limit: int) -> int:
     except DATABASE_TROUBLE:
         raise
     except Exception:
-        logger.exception("batch failed source=%s, trying its rows one by one", job.source)
+        logger.exception("batch failed, trying its rows one by one", source=str(job.source))
     return run_apart(job, now=now, limit=limit)
 
 
@@ -109,7 +109,7 @@ def _try(job: Job, row: InboundRequest, now: datetime) -> None:
     except DATABASE_TROUBLE:
         raise
     except Exception as error:
-        logger.exception("request failed uid=%s", row.uid)
+        logger.exception("request failed", uid=str(row.uid))
         _fail(row, _words(error), now)
 
 

@@ -158,9 +158,12 @@ def _events(row: InboundRequest, messages: list[Message]) -> Table:
         entered.setdefault(event.message_id, []).append(event)
     rows: list[tuple[Shown, ...]] = []
     for message in messages:
-        news = entered.get(message.pk)
-        words = ", ".join(event.get_status_display() for event in news) if news else "nothing new: it was known already"
-        rows.append((link(message), Phone(message.to), words, state_of(message, "status")))
+        for event in entered.get(message.pk, []):
+            said = link(event, f"event: {event.get_status_display().lower()}")
+            rows.append((link(message), Phone(message.to), said, state_of(message, "status")))
+        if message.pk not in entered:
+            known = "nothing new: it was known already"
+            rows.append((link(message), Phone(message.to), known, state_of(message, "status")))
     return Table(title="Messages it speaks of", columns=("Message", "To", "It said", "Stands at"), rows=rows, empty="")
 
 
