@@ -207,7 +207,10 @@ class ConversionAdmin(EvidencePage):
 
     def do_test(self, request: HttpRequest, row: Conversion, word: str) -> str:
         self._demand(request)
-        if not correcting.mark_as_test(Conversion.objects.filter(pk=row.pk), user=request.user, now=timezone.now()):
+        if not word:
+            raise CannotDo("Say why it is a test: it cannot be undone, and the reason stays with it.")
+        chosen = Conversion.objects.filter(pk=row.pk)
+        if not correcting.mark_as_test(chosen, user=request.user, now=timezone.now(), reason=word):
             raise CannotDo("It is a test already.")
         return "It is a test now and counts in no total."
 

@@ -98,7 +98,7 @@ def _check_matchable(row: Conversion, click: Click, clicks: dict[str, Click]) ->
         raise CannotCorrect("The click it names is known by now; it is judged with that one within seconds.")
 
 
-def mark_as_test(hits: QuerySet[Conversion], *, user: Any, now: datetime) -> int:
+def mark_as_test(hits: QuerySet[Conversion], *, user: Any, now: datetime, reason: str = "") -> int:
     """Take hits out of every total as tests; how many are tests now that were none, adjustments of them included.
 
     What took money from a marked sale is marked with it, and what a marked hit took from or changed in another sale is
@@ -106,11 +106,11 @@ def mark_as_test(hits: QuerySet[Conversion], *, user: Any, now: datetime) -> int
     none of them takes its place. Nor does a later hit that speaks of the marked sale; it is a test as well (cases.py says
     when it does). Marked hits are judged no more: a replay, a mended token or an acceptance leaves them tests.
     """
-    return sum(_mark(ids, user, now) for ids in _chunks(hits.exclude(verdict=Verdict.TEST)))
+    return sum(_mark(ids, user, now, reason) for ids in _chunks(hits.exclude(verdict=Verdict.TEST)))
 
 
 @transaction.atomic
-def _mark(ids: list[int], user: Any, now: datetime) -> int:
+def _mark(ids: list[int], user: Any, now: datetime, reason: str) -> int:
     refs = dict(Conversion.objects.filter(id__in=ids).values_list("id", "click_ref"))
     clicks = lock_clicks(set(refs.values()))
     # One matched by hand in between names a click that is not locked here.
@@ -124,7 +124,7 @@ def _mark(ids: list[int], user: Any, now: datetime) -> int:
     books.open({**known, **chosen}.values())
     taken_back = {row.original_id for row in chosen.values() if row.verdict == Verdict.ADJUSTED}
     updated = {row.original_id for row in chosen.values() if row.verdict == Verdict.UPDATED}
-    entries = [_mark_one(row, user, now) for row in chosen.values()]
+    entries = [_mark_one(row, user, now, reason) for row in chosen.values()]
     for sale in [row for row in cases.earlier if row.kind and row.pk in taken_back | updated]:
         _give_back(sale, cases, is_updated=sale.pk in updated)
     books.close()
@@ -132,12 +132,12 @@ def _mark(ids: list[int], user: Any, now: datetime) -> int:
     return len(entries)
 
 
-def _mark_one(row: Conversion, user: Any, now: datetime) -> AuditEntry:
+def _mark_one(row: Conversion, user: Any, now: datetime, reason: str) -> AuditEntry:
     was = _judged(row) + (f" Kind: {row.kind} of conversion {row.original_id}." if row.kind and row.original_id else "")
     row.kind, row.ordinal, row.key, row.judged_at = Kind.NONE, 0, None, now
     row.detail = f"Marked as a test by hand; before that it was: {_label(row).lower()}."
     row.verdict, row.is_test, row.flags = Verdict.TEST, True, [*row.flags, MARKED]
-    return _entry(row, user, "marked as test", was)
+    return _entry(row, user, "marked as test", f"{reason}. {was}" if reason else was)
 
 
 def _give_back(sale: Conversion, cases: Cases, *, is_updated: bool) -> None:

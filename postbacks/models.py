@@ -1,5 +1,6 @@
 """Owns contracts with affiliate networks, offers, clicks and conversions."""
 
+import re
 from datetime import timedelta
 
 from django.contrib.postgres.fields import ArrayField
@@ -12,9 +13,12 @@ from postbacks.verdicts import FIX, ConversionStatus, Verdict
 from sendinglists.destinations import validate_click_parameter, validate_destination
 from sendinglists.models import Link, Message, SendingList
 from trackly.clients import parse_networks
+from trackly.currencies import demand
 from trackly.encryption import EncryptedField
 from trackly.models import Account, AddressPolicy
 from trackly.signing import new_token, token_hash
+
+_PARAMETER = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class NetworkConnection(models.Model):
@@ -73,6 +77,12 @@ class NetworkConnection(models.Model):
         if not isinstance(words, dict) or any(value not in ConversionStatus.values for value in words.values()):
             allowed = ", ".join(ConversionStatus.values)
             raise ValidationError({"status_words": f"Map each word to one of {allowed}."})
+        demand(currency=self.currency, time_zone=self.time_zone)
+        for name in ("duplicate_window", "attribution_window"):
+            if getattr(self, name) is not None and getattr(self, name) < timedelta(0):
+                raise ValidationError({name: "A time cannot be negative."})
+        if self.click_parameter and not _PARAMETER.fullmatch(self.click_parameter):
+            raise ValidationError({"click_parameter": "Letters, digits, '_', '-' and '.', as the name of a parameter."})
         # A postback's word is compared in lower case.
         self.status_words = {word.strip().lower(): value for word, value in words.items()}
         try:

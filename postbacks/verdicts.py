@@ -76,7 +76,10 @@ FIX = {
         "It came without the postback token, so only a new positive conversion up to the offer's ceiling "
         "counts by itself; accept it or reject it."
     ),
-    Verdict.BAD_SECRET: "Copy the postback URL again from the connection, then replay this hit.",
+    Verdict.BAD_SECRET: (
+        "Give the network the connection's current postback URL. To let this hit count, accept it, or assign it to its "
+        "connection."
+    ),
     Verdict.IP_NOT_ALLOWED: "Add the address to the connection's list if it is the network's, then replay this hit.",
     Verdict.PLAIN_HTTP: (
         "Change http to https in the postback URL at the network, and accept this hit: it stays one that came over http."

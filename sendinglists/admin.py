@@ -46,7 +46,6 @@ class ProviderAccountAdmin(SetUpPage):
         "provider",
         columns.of("Proof", lambda row: "demanded" if row.demands_authentication else "waived"),
         columns.of("Addresses", lambda row: row.get_address_policy_display()),
-        columns.state("webhook_state", "Webhooks"),
     ]
     list_select_related = ["account"]
     list_filter = [("account", AutocompleteSelectFilter), "provider"]
@@ -78,16 +77,14 @@ class ProviderAccountAdmin(SetUpPage):
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
         return ["account", "provider"] if obj else []
 
-    def response_add(self, request: HttpRequest, obj: ProviderAccount, post_url_continue: str | None = None) -> Any:
-        # The provider is known now: go on to its fields instead of back to the list.
-        onward = request.POST.copy()
-        onward["_continue"] = "1"
-        request.POST = onward  # type: ignore[assignment]
-        return super().response_add(request, obj, post_url_continue)
-
     def do_rotate(self, request: HttpRequest, row: ProviderAccount, word: str) -> str:
         if not self.has_change_permission(request, row):
             raise CannotDo("Rotating a token needs the permission to change provider accounts.")
+        if row.previous_token_until and row.previous_token_until > timezone.now():
+            raise CannotDo(
+                f"The former token is still valid until {row.previous_token_until:%Y-%m-%d %H:%M} UTC, and only one can be: "
+                "rotating now would cut off whoever calls it. Rotate again after that."
+            )
         row.rotate_token(until=timezone.now() + OVERLAP)
         row.save()
         audit(request, row, "rotated the token of")

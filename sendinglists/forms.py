@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.core.validators import RegexValidator
 from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
@@ -108,6 +109,7 @@ def _field(item: Field) -> forms.Field:
         )
     widget = UnfoldAdminPasswordWidget(render_value=False) if item.secret else UnfoldAdminTextInputWidget()
     required = item.required and not item.secret
+    shape = [RegexValidator(rf"\A(?:{item.pattern})\Z", f"Not of this shape: {item.help}")] if item.pattern else []
     return forms.CharField(
-        label=item.label, required=required, widget=widget, help_text=help_text, initial=item.default
+        label=item.label, required=required, widget=widget, help_text=help_text, initial=item.default, validators=shape
     )

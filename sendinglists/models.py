@@ -1,8 +1,10 @@
 """Owns credentials at providers, sending lists, contacts and their subscriptions, messages and short links."""
 
+import re
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
@@ -17,6 +19,9 @@ from webhooks.statuses import Decision, Reason, Status
 
 def _message_code() -> str:
     return new_code(8)
+
+
+_CODE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _link_code() -> str:
@@ -303,6 +308,8 @@ class Link(models.Model):
         return self.code
 
     def clean(self) -> None:
+        if not _CODE.fullmatch(self.code):
+            raise ValidationError({"code": "Letters, digits, '_' and '-' only: it stands in an address."})
         # An offer's own address is looked at with its network's parameter when the offer is saved.
         if self.destination:
             validate_click_parameter(self.destination, ())

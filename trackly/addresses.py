@@ -5,11 +5,8 @@ from typing import Any
 
 from django.db import transaction
 
-from trackly.clients import Network, parse_networks
+from trackly.clients import WIDEST, Network, parse_networks
 from trackly.models import AddressRange, AuditEntry
-
-# The widest range one sender has a use for; a wider one would let in half a country.
-WIDEST = {4: 16, 6: 32}
 
 
 class CannotAllow(Exception):

@@ -6,12 +6,15 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.forms import ChoiceField
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from postbacks import networks
 from trackly.models import (
     Account,
     AddressRange,
@@ -27,6 +30,7 @@ from trackly.stories import Story
 from trackly.support import columns
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
 from trackly.support.stories import accounts
+from webhooks import providers
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -143,6 +147,8 @@ class HourlyTotalAdmin(EvidencePage):
         columns.when("hour", "Hour from"),
         "account",
         columns.of("Kind", lambda row: row.kind.replace("_", " ")),
+        columns.of("List", lambda row: row.list_id),
+        columns.of("Connection", lambda row: row.connection_id),
         "n",
         columns.of("Amount", lambda row: money(row.amount, row.currency) if row.amount else ""),
     ]
@@ -159,6 +165,14 @@ class AddressRangeAdmin(SetUpPage):
     list_display = ["slug", "cidr", "note"]
     search_fields = ["=slug", "=cidr"]
     ordering = ["slug", "cidr"]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "slug":
+            # A name that nobody has would be a rule that never applies.
+            return ChoiceField(
+                choices=[*providers.choices(), *networks.choices()], label="Provider", widget=UnfoldAdminSelectWidget()
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Nothing refers to a range; a wrong one must be able to go.

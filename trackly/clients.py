@@ -5,6 +5,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
+# The widest range one sender has a use for, by version; a wider one would let in half a country.
+WIDEST = {4: 16, 6: 32}
 
 
 @lru_cache(maxsize=256)

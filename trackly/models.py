@@ -5,7 +5,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 
-from trackly.clients import parse_networks
+from trackly.clients import WIDEST, parse_networks
+from trackly.currencies import demand
 from trackly.signing import new_token, token_hash
 
 
@@ -40,6 +41,11 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        demand(currency=self.currency, time_zone=self.time_zone)
+        if self.payout_ceiling is not None and self.payout_ceiling <= 0:
+            raise ValidationError({"payout_ceiling": "Every conversion would be over it: it must be above 0."})
 
     @classmethod
     def id_of(cls, public_id: str) -> int | None:
@@ -173,9 +179,13 @@ class AddressRange(models.Model):
 
     def clean(self) -> None:
         try:
-            parse_networks((self.cidr,))
+            (network,) = parse_networks((self.cidr,))
         except ValueError as error:
-            raise ValidationError({"cidr": f"Not an address or range: {error}"}) from error
+            raise ValidationError(
+                {"cidr": "Not an address or range, such as 203.0.113.7 or 203.0.113.0/24."}
+            ) from error
+        if network.prefixlen < WIDEST[network.version]:
+            raise ValidationError({"cidr": f"Too wide: at most /{WIDEST[network.version]} is allowed here."})
 
 
 class WorkerRun(models.Model):

@@ -186,6 +186,7 @@ def test_a_sale_was_counted_twice(world: World, find: Find, work_off: Work) -> N
     page = find("TW-1")
     page.get_by_role("link", name="Conversion TW-1").first.click()
     expect(story(page)).to_contain_text("the connection's duplicate rule is 'add as an upsell'")
+    story(page).get_by_label("Why?").fill("the network reported one sale twice")
     story(page).get_by_role("button", name="Mark as test").click()
     expect(page.get_by_text("It is a test now and counts in no total.")).to_be_visible()
     assert Conversion.objects.exclude(kind="").count() == 1

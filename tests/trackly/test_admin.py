@@ -12,6 +12,7 @@ from tests import factories
 from trackly.models import AuditEntry
 from webhooks.inbound.models import InboundRequest
 
+SID = "AC" + "42" * 16
 HOSTILE = "<script>alert(1)</script>"
 FACTORIES = {
     factory._meta.model: factory
@@ -187,13 +188,13 @@ def test_credentials_are_entered_once_and_never_shown(staff: Client) -> None:
     )
     assert answer.status_code == 302
     fields = {"name": "Main", "demands_authentication": "on", "address_policy": "off"}
-    entered = {"setting_account_sid": "AC42", "setting_auth_token": "first-token"}
+    entered = {"setting_account_sid": SID, "setting_auth_token": "first-token"}
     assert staff.post(answer["Location"], fields | entered).status_code == 302
     row = account.provideraccount_set.get()
-    assert row.credentials == [{"values": {"account_sid": "AC42", "auth_token": "first-token"}, "until": None}]
-    assert row.vendor_account == "AC42"
+    assert row.credentials == [{"values": {"account_sid": SID, "auth_token": "first-token"}, "until": None}]
+    assert row.vendor_account == SID
     shown = staff.get(answer["Location"]).text
-    assert "AC42" in shown
+    assert SID in shown
     assert "first-token" not in shown
     # An empty secret keeps the one stored.
     staff.post(answer["Location"], fields | entered | {"setting_auth_token": ""})
@@ -304,3 +305,63 @@ def test_old_credentials_cannot_be_kept_until_a_moment_that_is_past(staff: Clien
 @pytest.mark.django_db
 def test_a_connection_not_yet_saved_shows_no_postback_url(staff: Client) -> None:
     assert "/api/postbacks/" not in staff.get(reverse("admin:postbacks_networkconnection_add")).text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("field", "value"), [("currency", "ZZZ"), ("time_zone", "Mars"), ("payout_ceiling", "-4")])
+def test_an_account_takes_no_setting_that_would_stop_its_money(staff: Client, field: str, value: str) -> None:
+    account = factories.AccountFactory()
+    good = {"name": "A", "status": "active", "currency": "EUR", "time_zone": "Europe/Berlin", "payout_ceiling": "100"}
+    url = reverse("admin:trackly_account_change", args=[account.pk])
+    assert staff.post(url, good | {field: value}).status_code == 200
+    account.refresh_from_db()
+    assert (account.currency, account.time_zone, account.payout_ceiling) == ("USD", "UTC", 10_000)
+    assert staff.post(url, good).status_code == 302
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("currency", "ZZZ"), ("time_zone", "Mars/Base"), ("attribution_window", "-5"), ("click_parameter", "a b&c=?")],
+)
+def test_a_connection_takes_no_setting_that_makes_no_sense(staff: Client, field: str, value: str) -> None:
+    connection = factories.NetworkConnectionFactory()
+    url = reverse("admin:postbacks_networkconnection_change", args=[connection.pk])
+    good = {
+        "name": "N", "status_words": "{}", "duplicate_rule": "ignore", "duplicate_window": "00:10:00",
+        "attribution_window": "90 00:00:00", "address_policy": "off",
+    }  # fmt: skip
+    assert staff.post(url, good | {field: value}).status_code == 200
+    assert staff.post(url, good).status_code == 302
+
+
+@pytest.mark.django_db
+def test_a_token_is_not_rotated_away_from_under_the_one_that_is_still_promised(staff: Client) -> None:
+    party = factories.ProviderAccountFactory()
+    url = reverse("admin:sendinglists_provideraccount_change", args=[party.pk]).removesuffix("change/") + "do/rotate/"
+    assert "stays valid for 24 hours" in staff.post(url, follow=True).text
+    party.refresh_from_db()
+    rotated = party.callback_token
+    assert "only one can be" in staff.post(url, follow=True).text
+    party.refresh_from_db()
+    assert party.callback_token == rotated
+
+
+@pytest.mark.django_db
+def test_what_a_request_came_to_before_a_replay_stays_told(staff: Client) -> None:
+    row = factories.InboundRequestFactory(
+        state="refused", refusal="bad_signature", outcome="Neither a token nor a signature.", answer_status=403
+    )
+    url = page(InboundRequest, "change", row.pk)
+    staff.post(url.removesuffix("change/") + "do/replay/")
+    shown = staff.get(url).text
+    assert "answered 403, and due again by a replay" in shown
+    assert "It was refused: Neither a token nor a signature." in shown
+
+
+@pytest.mark.django_db
+def test_an_address_range_is_of_a_sender_there_is_and_not_of_half_the_world(staff: Client) -> None:
+    add = reverse("admin:trackly_addressrange_add")
+    for wrong in ({"slug": "nobody", "cidr": "203.0.113.7"}, {"slug": "sandbox", "cidr": "0.0.0.0/0"}):
+        assert staff.post(add, wrong).status_code == 200
+    assert staff.post(add, {"slug": "sandbox", "cidr": "203.0.113.7"}).status_code == 302

@@ -27,7 +27,7 @@ ACTS = [
     (Conversion, "accept", ""),
     (Conversion, "assign", "1"),
     (Conversion, "match", "abc"),
-    (Conversion, "test", ""),
+    (Conversion, "test", "a test of ours"),
     (SubscriptionChange, "undo", ""),
     (ApiKey, "revoke", ""),
     (ProviderAccount, "rotate", ""),

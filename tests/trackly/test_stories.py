@@ -69,7 +69,10 @@ def test_a_message_whose_callbacks_are_refused() -> None:
     called(message, NOW - timedelta(minutes=20), standing="bad_signature", n=7)
     called(message, NOW - 2 * DAY, standing="bad_signature", n=90)
     said = told(message)
-    assert "Since then 7 of its callbacks were refused or failed" in said
+    assert (
+        "Since then 7 callbacks of that provider account, perhaps one about this message, were refused or failed"
+        in said
+    )
     assert "97" not in said
 
 
@@ -259,7 +262,7 @@ def asked(**fields: Any) -> Story:
         ({"state": "done", "refusal": "unreadable"}, "Partly read", "body not readable", "its text and the reason stand below"),
         ({"state": "done", "refusal": "bad_secret", "source": "postback"}, "Not counted", "withdrawn token", "current URL"),
         ({"state": "discarded", "refusal": "bad_secret", "outcome": "Discarded: x"}, "Discarded", "by hand", "Discarded: x"),
-        ({"state": "refused", "refusal": "bad_secret"}, "Refused", "wrong or withdrawn token", "Give the sender the current URL"),
+        ({"state": "refused", "refusal": "bad_secret"}, "Refused", "wrong or withdrawn token", "give the sender the current URL"),
         ({"state": "refused", "refusal": "bad_signature"}, "Refused", "signature or credentials", "Mend the provider account"),
         ({"state": "refused", "refusal": "unproven"}, "Refused", "nothing proves", "Register the callback URL with the token"),
         ({"state": "refused", "refusal": "ip_not_allowed"}, "Refused", "address not on the list", "allow it here"),

@@ -150,7 +150,7 @@ class SetUpPage(Page):
 
     change_form_outer_before_template = "admin/_story.html"
 
-    # Of a table whose rows call us: which requests are theirs.
+    # Of a table whose rows call us: which requests are theirs. A new one's page shows the URL, so it is opened.
     source: ClassVar[str] = ""
 
     def told(self, request: HttpRequest, row: Any) -> Story | None:
@@ -173,6 +173,13 @@ class SetUpPage(Page):
                 "do_url": self.url_of(row).removesuffix("change/") + "do/",
             }
         return super().changeform_view(request, object_id, form_url, context)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        if self.source:
+            onward = request.POST.copy()
+            onward["_continue"] = "1"
+            request.POST = onward  # type: ignore[assignment]
+        return super().response_add(request, obj, post_url_continue)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         audit(request, obj, "added")

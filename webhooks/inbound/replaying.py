@@ -21,7 +21,8 @@ CHUNK = 1_000
 def replay(requests: QuerySet[InboundRequest], *, user: Any, now: datetime) -> int:
     """Make every request of the queryset due now; how many. Attempts begin anew. A HEAD probe says nothing to work off."""
     requests = requests.exclude(method="HEAD")
-    n = _each(requests, user=user, verb="replayed", detail="", state=State.WAITING, attempts=0, due_at=now)
+    # What it came to before is told by the audit entry: the row tells what comes of it now.
+    n = _each(requests, user=user, verb="replayed", state=State.WAITING, attempts=0, due_at=now, outcome="")
     wake.nudge()
     return n
 
@@ -32,17 +33,25 @@ def discard(requests: QuerySet[InboundRequest], *, user: Any, reason: str) -> in
     return _each(requests, user=user, verb="discarded", detail=reason, state=State.DISCARDED, outcome=outcome)
 
 
-def _each(requests: QuerySet[InboundRequest], *, user: Any, verb: str, detail: str, **changes: Any) -> int:
+def _each(requests: QuerySet[InboundRequest], *, user: Any, verb: str, detail: str = "", **changes: Any) -> int:
     n = 0
     for keys in _chunks(requests):
         uids, stamps, sources = zip(*keys, strict=True)
         # All of the primary key: without the source, the partitions of both would be looked through.
         named = InboundRequest.objects.filter(uid__in=uids, received_at__in=stamps, source__in=set(sources))
         with moving(named) as rows:
+            before = [
+                (
+                    row.uid,
+                    row.account_id,
+                    detail or f"It was {row.get_state_display().lower()}: {row.outcome or 'no word'}",
+                )
+                for row in rows.only("uid", "account_id", "state", "outcome")
+            ]
             n += rows.update(**changes)
             AuditEntry.objects.bulk_create(
-                AuditEntry(user=user, account_id=account_id, verb=verb, target=f"request {uid}", detail=detail)
-                for uid, account_id in rows.values_list("uid", "account_id")
+                AuditEntry(user=user, account_id=account_id, verb=verb, target=f"request {uid}", detail=said)
+                for uid, account_id, said in before
             )
     return n
 

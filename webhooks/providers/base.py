@@ -52,6 +52,8 @@ class Field:
     default: str = ""
     choices: tuple[str, ...] = ()
     help: str = ""
+    pattern: str = ""
+    """A regular expression the whole of it must match; '' takes anything."""
 
 
 class Provider:

@@ -29,7 +29,13 @@ class Twilio(Provider):
     name = "Twilio"
     docs = "https://www.twilio.com/docs/messaging/guides/track-outbound-message-status"
     config = (
-        Field(name="account_sid", label="Account SID", required=True, help="AC and 32 hex digits."),
+        Field(
+            name="account_sid",
+            label="Account SID",
+            required=True,
+            help="AC and 32 hex digits.",
+            pattern="AC[0-9a-fA-F]{32}",
+        ),
         Field(
             name="auth_token",
             label="Auth token",

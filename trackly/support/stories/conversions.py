@@ -5,7 +5,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from postbacks.models import Click, Conversion, NetworkConnection
-from postbacks.verdicts import BY_REQUEST, Verdict
+from postbacks.verdicts import BY_REQUEST, FIX, Verdict
 from trackly.models import AuditEntry
 from trackly.showing import Badge, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Moment, Story, Table
@@ -51,11 +51,7 @@ def _headline(row: Conversion) -> str:
 
 
 def _why(row: Conversion, siblings: list[Conversion], now: datetime) -> list[str]:
-    said = [row.fix] if row.fix else []
-    if row.account_id is None:
-        said.append(
-            "It is unrouted: its URL names no account and its click id is none of ours. Assign it to a connection, here below."
-        )
+    said = _advice(row)
     if row.kind:
         said += _why_counted(row, siblings)
     if row.is_accepted:
@@ -67,6 +63,22 @@ def _why(row: Conversion, siblings: list[Conversion], now: datetime) -> list[str
         said.append(f"It is weighed against the conversion of {first}, which stands below.")
     if row.verdict == Verdict.UNKNOWN_CLICK:
         said.append(f"Its click has been looked for for {lasting(now - row.received_at)}, every few seconds at first.")
+    return said
+
+
+def _advice(row: Conversion) -> list[str]:
+    """What to do about its verdict."""
+    said = [row.fix] if row.fix else []
+    if row.verdict == Verdict.STATUS_UNMAPPED:
+        said.append(FIX[Verdict.STATUS_UNMAPPED])
+    if row.verdict == Verdict.BAD_PAYOUT and row.reported_payout is not None:
+        said.append(
+            "If such amounts are real, raise the payout ceiling on the account's page, then replay the request it came in."
+        )
+    if row.account_id is None:
+        said.append(
+            "It is unrouted: its URL names no account and its click id is none of ours. Assign it to a connection, here below."
+        )
     return said
 
 
@@ -100,18 +112,18 @@ def _why_twice(row: Conversion, also: list[Conversion]) -> str:
     """A sale was counted twice."""
     names = {hit.transaction_id for hit in also} | {row.transaction_id}
     rule = row.connection.get_duplicate_rule_display().lower() if row.connection else "ignore"
-    n = counted(len(also), "other conversion")
+    n = counted(len(also), "other conversion that counts", "other conversions that count")
     if any(hit.event != row.event for hit in also):
-        return f"This click has {n} that count: they report different events, and every event counts for itself."
+        return f"This click has {n}: they report different events, and every event counts for itself."
     if any(hit.network != row.network for hit in also):
-        return f"This click has {n} that count, from different networks."
+        return f"This click has {n}, from different networks."
     if len(names) > 1:
         return (
-            f"This click has {n} that count: the transaction ids differ, so they are different sales. If the network reported "
+            f"This click has {n}: the transaction ids differ, so they are different sales. If the network reported "
             "one sale under two ids, mark one as a test."
         )
     return (
-        f"This click has {n} that count: the connection's duplicate rule is '{rule}'. With 'ignore' a repeat with the same "
+        f"This click has {n}: the connection's duplicate rule is '{rule}'. With 'ignore' a repeat with the same "
         "transaction id would not count."
     )
 
@@ -207,7 +219,14 @@ def _acts(row: Conversion) -> tuple[Act, ...]:
             )
         )
     if row.verdict != Verdict.TEST and (row.kind or row.verdict not in BY_REQUEST):
-        acts.append(Act(verb="test", label="Mark as test", explain="It counts in no total any more; audited"))
+        acts.append(
+            Act(
+                verb="test",
+                label="Mark as test",
+                ask="Why?",
+                explain="It counts in no total any more, and that cannot be undone; audited",
+            )
+        )
     return tuple(acts)
 
 
@@ -227,6 +246,8 @@ def click_story(row: Click, *, is_revealed: bool) -> Story:
         why.append(
             f"Taken for a machine ({row.bot}): it was redirected like everybody, and is counted apart from people."
         )
+    elif row.message_id is None:
+        why.append("A person. The link belongs to no message, so every opening by a person counts.")
     elif row.is_counted:
         why.append("The first opening of its message by a person: the click of this message.")
     else:

@@ -25,7 +25,7 @@ def message_story(row: Message, *, is_revealed: bool, now: datetime | None = Non
     conversions = list(Conversion.objects.filter(message=row).select_related("offer").order_by("id")[:MOST])
     return Story(
         state=state_of(row, "status"),
-        headline=_headline(row, now),
+        headline=_headline(row, events, now),
         why=tuple(_why(row, events, now)),
         facts=_facts(row),
         moments=tuple(_moments(row, events, clicks, conversions)),
@@ -35,16 +35,15 @@ def message_story(row: Message, *, is_revealed: bool, now: datetime | None = Non
     )
 
 
-def _headline(row: Message, now: datetime) -> str:
+def _headline(row: Message, events: list[DeliveryEvent], now: datetime) -> str:
     stands = f"The message is {row.get_status_display().lower()}"
-    since = row.status_at or row.sent_at or row.created_at
     if row.status in FINAL:
-        return (
-            f"{stands}."
-            if row.status_at is None
-            else f"{stands}, the provider says since {since:%Y-%m-%d %H:%M:%S} UTC."
-        )
-    return f"{stands}; its last word came {ago(now - since)} and it has no final status yet."
+        since = "" if row.status_at is None else f", the provider says since {row.status_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{stands}{since}."
+    if not events:
+        return f"{stands}; it was created {ago(now - row.created_at)} and has no final status yet."
+    last = row.status_at or events[-1].received_at
+    return f"{stands}; the last word of it came {ago(now - last)}, and it has no final status yet."
 
 
 def _why(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
@@ -89,8 +88,8 @@ def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list
     n_refused = sum(refused.values_list("n", flat=True)[:500])
     if n_refused:
         said.append(
-            f"Since then {n_refused} of its callbacks were refused or failed: look at the provider account, mend it, then"
-            " replay them."
+            f"Since then {n_refused} callbacks of that provider account, perhaps one about this message, were refused or failed:"
+            " look at its page, mend it, then replay them."
         )
     return said
 

@@ -10,10 +10,10 @@ from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from sendinglists.forms import old_credentials
 from sendinglists.models import Link as ShortLink
 from sendinglists.models import ProviderAccount, SendingList
-from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, tone_of
+from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, counted, tone_of
 from trackly.stories import Act, Story, Table
 from trackly.support.stories.rows import MOST, link, list_url, state_of
-from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
+from webhooks.inbound.models import FailedWebhook, InboundRequest, RequestTotal, Source
 
 
 def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
@@ -22,7 +22,7 @@ def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
     token = row.callback_token if is_revealed else masked(row.callback_token)
     base = f"{settings.PUBLIC_BASE_URL}/api/webhook-feedbacks/{row.provider}"
     return Story(
-        state=state_of(row, "webhook_state"),
+        state=_heard(row),
         headline=f"{row.name}: credentials at {row.provider}, of {row.account}.",
         why=tuple(_warnings(row)),
         facts=(
@@ -56,6 +56,13 @@ def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
         holds_secrets=True,
         is_revealed=is_revealed,
     )
+
+
+def _heard(row: ProviderAccount) -> Badge:
+    """Whether it ever called: what its webhooks are worth shows in that alone."""
+    totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=row.pk)
+    last = totals.order_by("-hour").values_list("last_at", flat=True).first()
+    return Badge(f"Called {ago(timezone.now() - last)}", "good") if last else Badge("Never called", "wait")
 
 
 def _warnings(row: ProviderAccount) -> list[str]:

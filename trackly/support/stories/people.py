@@ -79,6 +79,19 @@ def _why(after: list[Message]) -> list[str]:
 
 def _moments(row: Contact, changes: list[SubscriptionChange], sent: list[Message], late: set[int]) -> list[Moment]:
     found = []
+    # Before what it decided: they bear one time.
+    replies = (
+        Reply.objects.filter(sender=row.phone, account_id=row.account_id).select_related("sending_list").order_by("-id")
+    )
+    for reply in replies[:MOST]:
+        found.append(
+            Moment(
+                at=reply.at or reply.received_at,
+                what="Reply",
+                detail=f"“{reply.text[:160]}”",
+                source=link(reply, "reply"),
+            )
+        )
     for change in changes:
         words = f"on {change.subscription.sending_list.name}, by {change.get_origin_display().lower()}"
         detail = words if change.is_proven else f"{words}, without proof of who sent it"
@@ -92,18 +105,6 @@ def _moments(row: Contact, changes: list[SubscriptionChange], sent: list[Message
         what = Badge("Sent after the opt-out", "bad") if message.pk in late else Badge("Message", "note")
         detail = f"{where}; it is {message.get_status_display().lower()}"
         found.append(Moment(at=message.created_at, what=what, detail=detail, source=link(message)))
-    replies = (
-        Reply.objects.filter(sender=row.phone, account_id=row.account_id).select_related("sending_list").order_by("-id")
-    )
-    for reply in replies[:MOST]:
-        found.append(
-            Moment(
-                at=reply.at or reply.received_at,
-                what="Reply",
-                detail=f"“{reply.text[:160]}”",
-                source=link(reply, "reply"),
-            )
-        )
     return sorted(found, key=lambda moment: by_time(moment.at))
 
 

@@ -18,8 +18,9 @@ from webhooks.inbound.models import Cause, DeliveryEvent, InboundRequest, Parked
 # What the person reading a refusal should do.
 FIX = {
     Cause.BAD_TOKEN: (
-        "The URL the sender calls carries a token we do not know. Give the sender the current URL of the provider account or "
-        "connection; a hit with a wrong token can be accepted or assigned by hand on the conversion's page."
+        "The URL the sender calls carries a token we do not know: give the sender the current URL of the provider account or "
+        "connection. A replay carries the same token and changes nothing; a postback can be accepted or assigned by hand on its "
+        "conversion's page."
     ),
     Cause.BAD_SIGNATURE: (
         "The credentials kept here are not those the sender signed with: a rotated token, a key of another sub-account, or a "
@@ -62,6 +63,8 @@ def _headline(row: InboundRequest) -> str:
     )
     if row.state == State.WAITING and row.attempts:
         return f"{said}: failed {counted(row.attempts, 'time')}, the next try is due."
+    if row.state == State.WAITING and row.answer_status >= 300:
+        return f"{said}: answered {row.answer_status}, and due again by a replay; the worker takes it within a second."
     if row.state == State.WAITING:
         return f"{said}: acknowledged and waiting for the worker, which takes it within a second."
     if row.state == State.FAILED:
@@ -128,7 +131,10 @@ def _moments(row: InboundRequest) -> list[Moment]:
     for entry in AuditEntry.objects.filter(target=target_of(row)).select_related("user").order_by("-id")[:MOST]:
         who: Shown = str(entry.user) if entry.user else "the system"
         found.append(Moment(at=entry.at, what=Badge(entry.verb, "note"), detail=entry.detail, source=who))
-    if row.processed_at:
+    if row.processed_at and row.state == State.DISCARDED:
+        # What it came to before stands in the audit entries.
+        found.append(Moment(at=row.processed_at, what="Worked off or judged", source=f"worker {row.version}"))
+    elif row.processed_at and not (row.state == State.WAITING and not row.attempts):
         word = Badge(row.get_state_display(), tone_of(row.state))
         error = row.last_error.strip().rpartition("\n")[2]
         detail = error if row.state in (State.WAITING, State.FAILED) else row.outcome
@@ -162,7 +168,11 @@ def _events(row: InboundRequest, messages: list[Message]) -> Table:
             said = link(event, f"event: {event.get_status_display().lower()}")
             rows.append((link(message), Phone(message.to), said, state_of(message, "status")))
         if message.pk not in entered:
-            known = "nothing new: it was known already"
+            known = (
+                "not believed: the request was refused"
+                if row.state == State.REFUSED
+                else "nothing new: it was known already"
+            )
             rows.append((link(message), Phone(message.to), known, state_of(message, "status")))
     return Table(title="Messages it speaks of", columns=("Message", "To", "It said", "Stands at"), rows=rows, empty="")
 
