@@ -123,10 +123,13 @@ def _mark(ids: list[int], user: Any, now: datetime, reason: str) -> int:
     books = Books([])
     books.open({**known, **chosen}.values())
     taken_back = {row.original_id for row in chosen.values() if row.verdict == Verdict.ADJUSTED}
-    updated = {row.original_id for row in chosen.values() if row.verdict == Verdict.UPDATED}
+    updates = [row for row in chosen.values() if row.verdict == Verdict.UPDATED]
+    updated = {row.original_id for row in updates}
+    # A word that changed the status alone leaves the amount as it is.
+    repriced = {row.original_id for row in updates if row.reported_payout is not None and row.detail != STATUS_ONLY}
     entries = [_mark_one(row, user, now, reason) for row in chosen.values()]
     for sale in [row for row in cases.earlier if row.kind and row.pk in taken_back | updated]:
-        _give_back(sale, cases, is_updated=sale.pk in updated)
+        _give_back(sale, cases, is_updated=sale.pk in updated, is_repriced=sale.pk in repriced)
     books.close()
     AuditEntry.objects.bulk_create(entries)
     return len(entries)
@@ -140,14 +143,14 @@ def _mark_one(row: Conversion, user: Any, now: datetime, reason: str) -> AuditEn
     return _entry(row, user, "marked as test", f"{reason}. {was}" if reason else was)
 
 
-def _give_back(sale: Conversion, cases: Cases, *, is_updated: bool) -> None:
+def _give_back(sale: Conversion, cases: Cases, *, is_updated: bool, is_repriced: bool) -> None:
     """Let a sale stand as the hits say that are left of it: its own word, what updated it since, its adjustments."""
     case = cases.of(sale)
     words = [row for row in case.earlier if row.original_id == sale.pk and row.verdict == Verdict.UPDATED]
     amounts = [row for row in words if row.reported_payout is not None and row.detail != STATUS_ONLY]
-    if is_updated and amounts:
+    if is_repriced and amounts:
         sale.payout, sale.currency = amounts[-1].payout, amounts[-1].currency
-    elif is_updated:
+    elif is_repriced:
         sale.payout, sale.currency = sale.reported_payout, sale.stated_currency
         fill_in(sale, case)
     status = words[-1].status if words else status_of(sale, case)

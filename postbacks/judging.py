@@ -173,7 +173,7 @@ def _count(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     if target is None:
         return _record(hit, case)
     hit.original = target
-    return _weigh(hit, target, case) if is_trusted(hit) else _weigh_unverified(hit, target)
+    return _weigh(hit, target, case) if is_trusted(hit) else _weigh_unverified(hit, target, case)
 
 
 def _target(hit: Conversion, rows: list[Conversion], case: Case) -> Conversion | None:
@@ -212,18 +212,22 @@ def _record_trusted(hit: Conversion, case: Case) -> tuple[Verdict, str]:
     claim = _target(hit, unverified, case)
     if claim is None:
         return Verdict.RECORDED, ""
-    claim.kind, claim.ordinal, claim.key, claim.original = Kind.NONE, 0, None, hit
-    claim.verdict, claim.detail = Verdict.DUPLICATE, "The same came with the token since, and that counts."
+    _retire(claim, hit)
     return Verdict.RECORDED, "It takes the place of an unverified hit."
 
 
-def _weigh_unverified(hit: Conversion, target: Conversion) -> tuple[Verdict, str]:
+def _retire(claim: Conversion, by: Conversion) -> None:
+    claim.kind, claim.ordinal, claim.key, claim.original = Kind.NONE, 0, None, by
+    claim.verdict, claim.detail = Verdict.DUPLICATE, "The same came with the token since, and that counts."
+
+
+def _weigh_unverified(hit: Conversion, target: Conversion, case: Case) -> tuple[Verdict, str]:
     """Without the token nothing that stands is changed."""
     if agrees(hit, target) and hit.status == target.status:
         if hit.transaction_id in ("", target.transaction_id):
             return Verdict.DUPLICATE, ""
         if not is_trusted(target):
-            _attach(hit, target)
+            _attach(hit, target, case)
             return Verdict.DUPLICATE, ""
     return Verdict.HELD, "Without the token it may not change or add to a conversion that already counts."
 
@@ -232,7 +236,7 @@ def _weigh(hit: Conversion, target: Conversion, case: Case) -> tuple[Verdict, st
     """Two words of the network about one conversion."""
     if _was_heard(hit, case):
         return _repeat(hit, case)
-    _attach(hit, target)
+    _attach(hit, target, case)
     is_outdated = _is_outdated(hit, target, case)
     moves = not is_outdated and _moves_status(hit, target)
     if not agrees(hit, target):
@@ -371,11 +375,15 @@ def _is_near_any(hit: Conversion, case: Case) -> bool:
     return any(row.verdict in _WEIGHED and agrees(hit, row) and is_within(hit, row, case) for row in peers)
 
 
-def _attach(hit: Conversion, target: Conversion) -> None:
-    """The transaction id of a repetition becomes that of the conversion it repeats."""
-    if hit.transaction_id and not target.transaction_id:
-        target.transaction_id = hit.transaction_id
-        target.key = _key(target)
+def _attach(hit: Conversion, target: Conversion, case: Case) -> None:
+    """The transaction id of a repetition becomes that of the conversion it repeats; what claimed it without the token ends."""
+    if not hit.transaction_id or target.transaction_id:
+        return
+    target.transaction_id = hit.transaction_id
+    target.key = _key(target)
+    for row in _counted(of_one_event(hit, case)):
+        if is_trusted(target) and not is_trusted(row) and row.transaction_id == target.transaction_id:
+            _retire(row, target)
 
 
 def _enter(hit: Conversion, kind: Kind, case: Case, *, amount: Decimal | None = None) -> None:

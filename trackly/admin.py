@@ -28,7 +28,7 @@ from trackly.models import (
 from trackly.showing import money
 from trackly.stories import Story
 from trackly.support import columns
-from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
+from trackly.support.pages import Audited, CannotDo, EvidencePage, SetUpPage, audit
 from trackly.support.stories import accounts
 from webhooks import providers
 
@@ -37,14 +37,18 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(Audited, DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        # Who may change users must not make themselves more than they are.
+        return () if request.user.is_superuser else ("is_superuser", "is_staff", "groups", "user_permissions")
+
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(Audited, DjangoGroupAdmin, ModelAdmin):
     pass
 
 
@@ -177,11 +181,6 @@ class AddressRangeAdmin(SetUpPage):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Nothing refers to a range; a wrong one must be able to go.
         return ModelAdmin.has_delete_permission(self, request, obj)
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        for row in queryset:
-            audit(request, row, "deleted", str(row))
-        return super().log_deletions(request, queryset)
 
 
 @admin.register(WorkerRun)

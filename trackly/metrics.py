@@ -35,13 +35,14 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from trackly import gauges
-from trackly.clients import client_address, parse_networks, within
+from trackly.clients import parse_networks, within
 from trackly.signing import same
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 # Of what never comes as far as the URL table.
 _PREFIXES = {"api/webhook-feedbacks/": "webhook", "api/postbacks/": "postback"}
 _LOOPBACK = parse_networks(("127.0.0.0/8", "::1"))
+_OURSELVES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Who sends one of these is a proxy, and speaks for somebody else.
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_FORWARDED_PROTO", "HTTP_X_REAL_IP", "HTTP_VIA")
 
@@ -105,13 +106,10 @@ def may_see(peer: str, authorization: str, environ: Mapping[str, object]) -> boo
     scheme, _, token = authorization.partition(" ")
     if settings.METRICS_TOKEN and scheme.lower() == "bearer" and same(token.strip(), settings.METRICS_TOKEN):
         return True
-    proxies = parse_networks(tuple(settings.TRUSTED_PROXIES))
-    forwarded_for = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
-    is_named = bool(forwarded_for) and within(peer, proxies)
-    if any(environ.get(name) for name in _FORWARDED) and not is_named:
-        # Behind a proxy of this machine that nobody told us of, every visitor would look like this machine.
-        return False
-    return within(client_address(peer, forwarded_for, proxies), _LOOPBACK)
+    # Behind a proxy of this machine every visitor looks like this machine, and what it says of them may be a lie.
+    is_forwarded = any(environ.get(name) for name in _FORWARDED)
+    host = str(environ.get("HTTP_HOST", "")).rpartition(":")[0] or str(environ.get("HTTP_HOST", ""))
+    return not is_forwarded and host in _OURSELVES and within(peer, _LOOPBACK)
 
 
 def serve(address: str) -> ThreadingHTTPServer:

@@ -3,7 +3,8 @@
 import re
 
 # Everything behind the slug: which segment is the token depends on a grammar that a wrong URL does not keep.
-_INBOUND = re.compile(r"(/+api/+(?:webhook-feedbacks|postbacks)/+[^/?\s\"]+/+)[^?\s\"]+", re.IGNORECASE)
+# Begun at the first of several slashes alone: begun at each, thousands of them would cost their square.
+_INBOUND = re.compile(r"(?<!/)(/+api/+(?:webhook-feedbacks|postbacks)/+[^/?\s\"]+/+)[^?\s\"]+", re.IGNORECASE)
 # Tokens have this shape, wherever somebody puts one.
 _TOKEN = re.compile(r"(?:(?<=/)|(?<=%2f)|(?<=%2F))[a-z2-7]{26}(?![a-z0-9])")
 _ANYWHERE = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))[a-z2-7]{26}(?![A-Za-z0-9])")

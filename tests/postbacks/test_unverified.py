@@ -192,3 +192,15 @@ def test_a_bare_hit_is_judged_by_the_connection_of_its_offer(world):
     NetworkConnectionFactory(account=world.account, token_only=True)
     world.click = ClickFactory(link=LinkFactory(offer=world.offer))
     assert world.say(payout=10, to=BARE).connection == world.connection
+
+
+def test_a_transaction_id_that_becomes_known_ends_the_claim_made_of_it_without_the_token(world):
+    world.say(payout=10)
+    claim = world.say(payout=20, txid="B", to=BARE)
+    assert claim.verdict == "recorded"
+    assert world.say(payout=10, txid="B").verdict == "duplicate"
+    claim.refresh_from_db()
+    assert (claim.verdict, claim.kind) == ("duplicate", "")
+    assert world.counted() == [("approved", "10")]
+    assert world.counted(verified=False) == []
+    assert actual_totals() == expected_totals()

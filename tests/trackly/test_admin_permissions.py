@@ -359,3 +359,26 @@ def test_a_list_asked_for_with_nonsense_answers(staff: Client) -> None:
                 if answer.status_code not in (200, 302, 400):
                     broken.append((model.__name__, name, value, answer.status_code))
     assert broken == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["startswith", "contains", "regex", "gt", "endswith"])
+def test_no_list_can_be_asked_for_a_masked_number_digit_by_digit(staff: Client, how: str) -> None:
+    for model in OURS:
+        for field in model._meta.concrete_fields:
+            if field.get_internal_type() in ("CharField", "TextField", "BinaryField", "ArrayField"):
+                answer = staff.get(page(model, "changelist"), {f"{field.name}__{how}": "1"})
+                assert answer.status_code in (302, 400), f"{model.__name__}.{field.name}__{how}"
+
+
+@pytest.mark.django_db
+def test_who_changes_users_cannot_make_themselves_more_and_is_audited() -> None:
+    modest = person("change_user", "view_user")
+    client = Client()
+    client.force_login(modest)
+    url = f"/admin/auth/user/{modest.pk}/change/"
+    client.post(url, {"username": modest.username, "is_active": "on", "is_staff": "on", "is_superuser": "on",
+                      "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"})  # fmt: skip
+    modest.refresh_from_db()
+    assert not modest.is_superuser
+    assert AuditEntry.objects.filter(verb="changed", target=f"user {modest.pk}").exists()

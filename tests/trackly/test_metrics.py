@@ -60,7 +60,9 @@ def counters(text: str) -> dict[tuple[str, ...], float]:
 
 def gauge(name: str, *labels: str) -> float:
     gauges.ASKED.forget()
-    return samples(Client(REMOTE_ADDR="127.0.0.1").get("/metrics").content.decode())[(name, *labels)]
+    return samples(Client(REMOTE_ADDR="127.0.0.1", HTTP_HOST="localhost:8000").get("/metrics").content.decode())[
+        (name, *labels)
+    ]
 
 
 def test_every_process_tells_the_same_and_it_adds_up_exactly(tmp_path: Path) -> None:
@@ -227,7 +229,9 @@ def test_no_gauge_reads_the_whole_of_a_big_table(gauge: gauges.Gauge) -> None:
         (["127.0.0.1"], {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.7"}, False),
         (["127.0.0.1"], {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.7"}, False),
         (["127.0.0.1"], {"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=203.0.113.7"}, False),
-        (["10.0.0.1"], {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, True),
+        (["10.0.0.1"], {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False),
+        (["127.0.0.1"], {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.7:4711"}, False),
+        ([], {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "hooks.example.com"}, False),
         (["10.0.0.1"], {"REMOTE_ADDR": "203.0.113.7", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False),
     ],
 )
@@ -235,7 +239,7 @@ def test_only_this_machine_itself_sees_it(
     settings: Any, client: Client, proxies: list[str], meta: dict[str, str], seen: bool
 ) -> None:
     settings.TRUSTED_PROXIES = proxies
-    assert client.get("/metrics", **meta).status_code == (200 if seen else 404)
+    assert client.get("/metrics", **({"HTTP_HOST": "localhost"} | meta)).status_code == (200 if seen else 404)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +282,7 @@ def test_a_worker_elsewhere_shows_its_own(settings: Any) -> None:
 
 
 def families() -> set[str]:
-    text = Client(REMOTE_ADDR="127.0.0.1").get("/metrics").content.decode()
+    text = Client(REMOTE_ADDR="127.0.0.1", HTTP_HOST="localhost:8000").get("/metrics").content.decode()
     return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
 
 

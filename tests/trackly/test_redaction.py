@@ -1,5 +1,7 @@
 """What logs may not show."""
 
+import timeit
+
 import pytest
 
 from trackly.redaction import mask, mask_phone, mask_tokens
@@ -64,3 +66,10 @@ def test_what_names_no_person_stays_readable_in_a_log(text: str) -> None:
 def test_a_masked_phone_is_recognised_and_cannot_be_called() -> None:
     assert mask_phone("+14155550101") == "+141••••••01"
     assert mask_phone("3669") == "3669"
+
+
+def test_thousands_of_slashes_cost_no_more_than_any_other_path() -> None:
+    """Begun anew at every slash, the search for inbound paths took 284 ms for one request line."""
+    slow = timeit.timeit(lambda: mask("/" * 8_000 + "1234567"), number=5)
+    plain = timeit.timeit(lambda: mask("/a" * 4_000 + "1234567"), number=5)
+    assert slow < plain * 20 + 0.05

@@ -202,3 +202,13 @@ def test_a_probe_is_never_replayed_into_a_conversion() -> None:
     assert replaying.replay(InboundRequest.objects.all(), user=StaffFactory(), now=datetime.now(UTC)) == 0
     probe.refresh_from_db()
     assert probe.state == State.DONE
+
+
+@pytest.mark.parametrize("fields", [{"state": State.DONE}, {"state": State.WAITING}])
+def test_what_counted_or_waits_to_be_worked_off_is_not_discarded(fields: dict[str, Any]) -> None:
+    row = InboundRequestFactory(**fields)
+    assert (
+        replaying.discard(InboundRequest.objects.all(), user=StaffFactory(), reason="it was refused when I looked") == 0
+    )
+    row.refresh_from_db()
+    assert row.state == fields["state"]

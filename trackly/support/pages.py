@@ -13,9 +13,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
 
 from trackly.models import Account, AuditEntry
-from trackly.stories import Story, without_numbers
+from trackly.stories import Exchange, Story, without_numbers
 from trackly.support import revealing
 from trackly.support.health import health_of
 from trackly.support.lists import ListPage
@@ -37,6 +38,10 @@ class Page(ListPage):
 
     def story(self, request: HttpRequest, row: Any, *, is_revealed: bool) -> Story | None:
         """What the page of this row tells; None for a plain form."""
+        return None
+
+    def exchange(self, row: Any, *, is_revealed: bool) -> Exchange | None:
+        """What may be downloaded of this row; None for nothing."""
         return None
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -79,10 +84,10 @@ class Page(ListPage):
     def download(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The exchange of this row as text."""
         row = self._row(request, object_id)
-        story = self.story(request, row, is_revealed=self._is_revealed(request, row))
-        if story is None or story.exchange is None:
+        exchange = self.exchange(row, is_revealed=self._is_revealed(request, row))
+        if exchange is None:
             raise Http404
-        text = f"{story.exchange.request}\n\n--- what we answered\n{story.exchange.answer}\n"
+        text = f"{exchange.request}\n\n--- what we answered\n{exchange.answer}\n"
         response = HttpResponse(text, content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{self.opts.model_name}-{row.pk}.txt"'
         response["X-Content-Type-Options"] = "nosniff"
@@ -145,7 +150,27 @@ class EvidencePage(Page):
         return TemplateResponse(request, "admin/story.html", context)
 
 
-class SetUpPage(Page):
+class Audited(ModelAdmin):
+    """Every addition, change and deletion leaves an audit entry."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        audit(request, obj, "added")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        fields = [
+            name for part in message if isinstance(part, dict) for name in part.get("changed", {}).get("fields", [])
+        ]
+        audit(request, obj, "changed", ", ".join(fields) if fields else str(message)[:200])
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            audit(request, row, "deleted", str(row))
+        return super().log_deletions(request, queryset)
+
+
+class SetUpPage(Audited, Page):
     """Rows people set up: a form below the story; every change leaves an audit entry."""
 
     change_form_outer_before_template = "admin/_story.html"
@@ -180,17 +205,6 @@ class SetUpPage(Page):
             onward["_continue"] = "1"
             request.POST = onward  # type: ignore[assignment]
         return super().response_add(request, obj, post_url_continue)
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        audit(request, obj, "added")
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        fields = [
-            name for part in message if isinstance(part, dict) for name in part.get("changed", {}).get("fields", [])
-        ]
-        audit(request, obj, "changed", ", ".join(fields))
-        return super().log_change(request, obj, message)
 
 
 def audit(request: HttpRequest, row: Model, verb: str, detail: str = "") -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
@@ -68,6 +68,10 @@ class SupportSite(UnfoldAdminSite):
         from trackly.support.overview import overview
 
         return super().index(request, {"overview": overview(request), **(extra_context or {})})
+
+    def search(self, request: HttpRequest) -> HttpResponse:
+        """The theme's own search of tables, which nothing here asks for."""
+        raise Http404
 
     def find(self, request: HttpRequest) -> HttpResponse:
         """The one search box."""

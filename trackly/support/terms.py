@@ -38,7 +38,7 @@ _UNSEEN = re.compile(
 )
 _QUOTES = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb<>,;"
 _DASHES = re.compile("[\u2010-\u2015\u2212\uff0d]")
-_CALLED = re.compile(r"/+api/+(webhook-feedbacks|postbacks)/+([^\s\"'`<>\\|]+)", re.IGNORECASE)
+_CALLED = re.compile(r"(?<!/)/+api/+(webhook-feedbacks|postbacks)/+([^\s\"'`<>\\|]+)", re.IGNORECASE)
 _SHORT = re.compile(r"/c/([^/\s?#\"'<>&]{1,64})")
 _BODY = re.compile(
     r"\s(?:-d|--data(?:-raw|-binary|-urlencode|-ascii)?)[ =]+(?:'([^']*)'|\"((?:[^\"\\]|\\.)*)\")", re.DOTALL

@@ -14,13 +14,13 @@ from postbacks import networks
 from sendinglists.models import ProviderAccount
 from trackly.addresses import CannotAllow, allow_address
 from trackly.showing import Phone, Shown, counted, short, without_phones
-from trackly.stories import Story
+from trackly.stories import Exchange, Story
 from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import TimeFilter, known
 from trackly.support.pages import CannotDo, EvidencePage
 from trackly.support.stories import messages as stories
-from trackly.support.stories.requests import request_story, standing_of
+from trackly.support.stories.requests import exchange_of, request_story, standing_of
 from webhooks import providers
 from webhooks.inbound import replaying
 from webhooks.inbound.models import (
@@ -115,12 +115,11 @@ class InboundRequestAdmin(EvidencePage):
             is_revealed=is_revealed,
         )
 
+    def exchange(self, row: InboundRequest, *, is_revealed: bool) -> Exchange:
+        return exchange_of(row, is_revealed=is_revealed, is_whole=True)
+
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("webhooks.change_inboundrequest")
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        # Stories link to the requests of one provider account or connection.
-        return lookup == "party_id" or super().lookup_allowed(lookup, value, request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -165,7 +164,8 @@ class InboundRequestAdmin(EvidencePage):
         self._demand(request)
         if not word:
             raise CannotDo("Say why it is discarded; the reason stays with the request.")
-        replaying.discard(InboundRequest.objects.by_uid(row.uid), user=request.user, reason=word)
+        if not replaying.discard(InboundRequest.objects.by_uid(row.uid), user=request.user, reason=word):
+            raise CannotDo("It is in the log of failures no more: it counted, or waits to be worked off.")
         return "It is discarded: it stands in the log of failures no more."
 
     def do_allow(self, request: HttpRequest, row: InboundRequest, word: str) -> str:
@@ -204,6 +204,13 @@ class FailedWebhookAdmin(InboundRequestAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FailedWebhook]:
         return super().get_queryset(request).filter(FAILED)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> InboundRequest | None:
+        """A row that is in the log, or was: to who may see requests it stays open after a replay."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None or request.user.has_perm("webhooks.view_inboundrequest"):
+            return row
+        return row if self.model._default_manager.by_uid(row.uid).filter(FAILED).exists() else None
 
     def newest(self, rows: QuerySet[Any], n: int) -> QuerySet[Any]:
         return super().newest(rows.filter(FAILED), n)

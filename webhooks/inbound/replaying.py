@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from trackly import wake
 from trackly.models import AuditEntry
-from webhooks.inbound.models import InboundRequest, State
+from webhooks.inbound.models import FAILED, InboundRequest, State
 from webhooks.inbound.standings import moving
 
 CHUNK = 1_000
+ANY = Q()
 
 
 def replay(requests: QuerySet[InboundRequest], *, user: Any, now: datetime) -> int:
@@ -28,18 +29,25 @@ def replay(requests: QuerySet[InboundRequest], *, user: Any, now: datetime) -> i
 
 
 def discard(requests: QuerySet[InboundRequest], *, user: Any, reason: str) -> int:
-    """Take every request of the queryset out of the log of failures, with the reason; how many."""
+    """Take every request of the queryset that is in the log of failures out of it, with the reason; how many.
+
+    What counted, or was never tried, is left alone: somebody may have replayed it since it was looked at.
+    """
     outcome = f"Discarded: {reason}"[:300]
-    return _each(requests, user=user, verb="discarded", detail=reason, state=State.DISCARDED, outcome=outcome)
+    state = State.DISCARDED
+    return _each(requests, only=FAILED, user=user, verb="discarded", detail=reason, state=state, outcome=outcome)
 
 
-def _each(requests: QuerySet[InboundRequest], *, user: Any, verb: str, detail: str = "", **changes: Any) -> int:
+def _each(
+    requests: QuerySet[InboundRequest], *, user: Any, verb: str, only: Q = ANY, detail: str = "", **changes: Any
+) -> int:  # fmt: skip
     n = 0
     for keys in _chunks(requests):
         uids, stamps, sources = zip(*keys, strict=True)
         # All of the primary key: without the source, the partitions of both would be looked through.
         named = InboundRequest.objects.filter(uid__in=uids, received_at__in=stamps, source__in=set(sources))
-        with moving(named) as rows:
+        with moving(named) as locked:
+            rows = locked.filter(only)
             before = [
                 (
                     row.uid,

@@ -98,7 +98,11 @@ class InboundView(APIView):
         slug = route.slug if route and self.knows(route.slug) else ""
         metrics.REQUESTS.labels(self.source.value, slug, _outcome(raw, judged, receipt)).inc()
         metrics.ACKNOWLEDGEMENT.labels(self.source.value).observe(time.perf_counter() - began)
-        return respond(receipt)
+        response = respond(receipt)
+        if request.method == "HEAD":
+            # What would be said stands in the row; a body here is nothing but a warning of the server's.
+            response.content = b""
+        return response
 
     post = get
     head = get

@@ -9,6 +9,7 @@ from postbacks.models import Conversion, NetworkConnection
 from sendinglists.models import Message, ProviderAccount
 from trackly.models import AuditEntry
 from trackly.retries import INBOUND
+from trackly.showing import MOST as MOST_CHARACTERS
 from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Exchange, Moment, Story, Table
 from trackly.support.revealing import target_of
@@ -243,12 +244,13 @@ def _acts(row: InboundRequest) -> tuple[Act, ...]:
     return tuple(acts)
 
 
-def exchange_of(row: InboundRequest, *, is_revealed: bool) -> Exchange:
-    """Both sides as text. Tokens and secret headers were taken out before it was stored; phones are masked here."""
+def exchange_of(row: InboundRequest, *, is_revealed: bool, is_whole: bool = False) -> Exchange:
+    """Both sides as text: what a page shows, or whole. Tokens were taken out before it was stored; phones are masked here."""
     query = decoded(row.query)
     line = f"{row.method} {decoded(row.path)}{'?' if query else ''}{query} HTTP/1.1"
     headers = decoded(row.headers).replace("\r\n", "\n")
-    request, answer = f"{line}\n{headers}\n{decoded(row.body)}", f"{row.answer_status}\n{decoded(row.answer)}"
+    body = decoded(row.body) if is_whole else decoded(bytes(row.body)[:MOST_CHARACTERS])
+    request, answer = f"{line}\n{headers}\n{body}", f"{row.answer_status}\n{decoded(row.answer)}"
     if not is_revealed:
         phones = [value for value in row.ids if value.startswith("+")]
         request, answer = without_phones(request, phones), without_phones(answer, phones)
