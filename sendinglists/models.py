@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -14,6 +15,7 @@ from trackly.models import Account, AddressPolicy
 from trackly.redaction import mask_phone
 from trackly.signing import new_code, new_token, token_hash
 from webhooks import providers
+from webhooks.orders import StepState
 from webhooks.statuses import Decision, Reason, Status
 
 
@@ -33,8 +35,16 @@ class ProviderAccount(models.Model):
 
     class WebhookState(models.TextChoices):
         UNSET = "unset", "Not configured"
+        WORKING = "working", "Being configured"
+        BY_HAND = "by_hand", "Waiting for the first callback"
         CONFIGURED = "configured", "Configured"
         FAILED = "failed", "Configuration failed"
+        REMOVED = "removed", "Taken back at the provider"
+
+    class SetupTask(models.TextChoices):
+        NONE = "", "Nothing"
+        CONFIGURE = "configure", "Configure"
+        REMOVE = "remove", "Take back"
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     provider = models.CharField(max_length=30, choices=providers.choices)
@@ -56,12 +66,28 @@ class ProviderAccount(models.Model):
     webhook_state = models.CharField(max_length=12, choices=WebhookState, default=WebhookState.UNSET)
     webhook_state_at = models.DateTimeField(null=True, blank=True)
     webhook_state_cause = models.CharField(max_length=500, blank=True)
+    configured_url = EncryptedField(default=str, help_text="What the provider was told; it may hold a token.")
+    numbers = models.JSONField(
+        default=list, blank=True, help_text="Those the provider listed last: {number, name, can_receive}."
+    )
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="When the provider last took the credentials.")
+    check_cause = models.CharField(max_length=500, blank=True, help_text="What was wrong with them; empty: nothing.")
+    # The queue of configuration: what is to be done, when, and until when somebody is at it.
+    setup_task = models.CharField(max_length=10, choices=SetupTask, default=SetupTask.NONE, blank=True)
+    setup_due_at = models.DateTimeField(null=True, blank=True)
+    setup_tries = models.PositiveSmallIntegerField(default=0)
+    setup_leased_until = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then nothing is sent with it; what still arrives is still taken."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         indexes = [
             # The bare URL: which accounts is the one named in the payload?
             models.Index(fields=["provider", "vendor_account"], name="provideraccount_vendor"),
+            # What is to be configured now?
+            models.Index(fields=["setup_due_at"], condition=~Q(setup_task=""), name="provideraccount_setup"),
         ]
 
     def __str__(self) -> str:
@@ -85,6 +111,25 @@ class ProviderAccount(models.Model):
         self.callback_token_hash = token_hash(self.callback_token)
 
 
+class SetupStep(models.Model):
+    """One thing that is configured at the provider so that its callbacks reach us, and how that ended last."""
+
+    provider_account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="steps")
+    key = models.CharField(max_length=100)
+    position = models.PositiveSmallIntegerField()
+    title = models.CharField(max_length=200)
+    state = models.CharField(max_length=10, choices=StepState, default=StepState.WAITING)
+    said = models.CharField(max_length=1000, blank=True)
+    fix = models.CharField(max_length=1000, blank=True, help_text="What a person should do; empty: nothing.")
+    at = models.DateTimeField(null=True, help_text="When it was last tried.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider_account", "key"], name="setupstep_once")]
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.state}"
+
+
 class SendingList(models.Model):
     """One sending number at a provider account. Paused and deleted lists still accept reports and STOP."""
 
@@ -106,6 +151,17 @@ class SendingList(models.Model):
     number = models.CharField(max_length=32, help_text="E.164, or a short code.")
     status = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     opt_out_scope = models.CharField("STOP closes", max_length=10, choices=Scope, default=Scope.LIST)
+    messages_per_minute = models.PositiveIntegerField(
+        default=17_000, validators=[MinValueValidator(1)], help_text="How fast it sends at most."
+    )
+    next_slot_at = models.DateTimeField(
+        null=True, editable=False, help_text="When its next message may go, by that speed; empty: now."
+    )
+    records_external = models.BooleanField(
+        "messages from reports",
+        default=False,
+        help_text="On: a report about a message we did not send, from this number, makes a message marked external.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -167,6 +223,8 @@ class SubscriptionChange(models.Model):
 
     class Origin(models.TextChoices):
         REPLY = "reply", "Reply"
+        API = "api", "API"
+        FILE = "file", "Imported file"
         BLOCK_LIST = "block_list", "Block list of the provider"
         VENDOR_CODE = "vendor_code", "Error code of the provider"
         STAFF = "staff", "Undone by staff"
@@ -237,8 +295,19 @@ class Message(models.Model):
     cost_currency = models.CharField(max_length=3, blank=True)
     is_test = models.BooleanField(default=False)
     is_external = models.BooleanField(default=False, help_text="Sent from elsewhere; we only know its reports.")
+    external_id = models.CharField(max_length=100, blank=True, help_text="The customer's own id of an imported one.")
+    idempotency_key = models.CharField(max_length=100, blank=True, help_text="Under which the customer asked for it.")
+    idempotency_mark = models.BinaryField(max_length=32, default=b"", editable=False)
     created_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When the provider accepted it.")
+    # The queue of sending. Handed over without an answer (leased_until is over), it is never sent again: it may have gone.
+    due_at = models.DateTimeField(null=True, blank=True, help_text="When to hand it over; empty: done, or never.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    handed_at = models.DateTimeField(null=True, blank=True, help_text="When the last try began.")
+    leased_until = models.DateTimeField(null=True, blank=True, help_text="Until when its answer is awaited.")
+    # The queue of questions: what has no final status after a while is asked for.
+    ask_at = models.DateTimeField(null=True, blank=True, help_text="When to ask the provider; empty: not any more.")
+    asked = models.PositiveSmallIntegerField(default=0)
     status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED)
     status_detail = models.CharField(max_length=100, blank=True, help_text="The provider's own word.")
     status_at = models.DateTimeField(null=True, blank=True, help_text="The provider's time; empty: it sent none.")
@@ -260,9 +329,21 @@ class Message(models.Model):
                 fields=["provider_account", "provider_message_id"],
                 condition=~Q(provider_message_id=""),
                 name="message_provider_id_once",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["account", "external_id"], condition=~Q(external_id=""), name="message_external_id_once"
+            ),
+            models.UniqueConstraint(
+                fields=["account", "idempotency_key"], condition=~Q(idempotency_key=""), name="message_idempotency_once"
+            ),
         ]
         indexes = [
+            # What may a list send now?
+            models.Index(fields=["sending_list", "due_at"], condition=Q(due_at__isnull=False), name="message_due"),
+            # Whose answer never came?
+            models.Index(fields=["leased_until"], condition=Q(leased_until__isnull=False), name="message_leased"),
+            # What is to be asked for now?
+            models.Index(fields=["ask_at"], condition=Q(ask_at__isnull=False), name="message_ask"),
             # The newest messages of an account.
             models.Index(fields=["account", "-id"], name="message_account"),
             # Every message to this phone.
@@ -275,6 +356,26 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class Echo(models.Model):
+    """A callback to come from a provider that lives on this machine; gone when it was made."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
+    body = models.BinaryField()
+    due_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "echoes"
+        indexes = [
+            # What is to be called back now?
+            models.Index(fields=["due_at"], name="echo_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"callback about {self.message}"
 
 
 class Link(models.Model):

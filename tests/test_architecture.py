@@ -18,6 +18,7 @@ LEVELS = [
     # Pure: no tables. Adapters, their vocabulary, and the readings they share.
     [
         "webhooks.statuses",
+        "webhooks.orders",
         "webhooks.keywords",
         "webhooks.providers",
         "postbacks.verdicts",

@@ -34,6 +34,15 @@ class Account(models.Model):
     payout_ceiling = models.DecimalField(
         max_digits=18, decimal_places=6, default=10_000, help_text="A larger payout is taken for an error."
     )
+    opt_out_words = models.JSONField(
+        default=list, blank=True, help_text="Words and phrases that opt out here, beside the known ones."
+    )
+    harmless_words = models.JSONField(
+        default=list, blank=True, help_text="Words and phrases that do not opt out here, although they are known."
+    )
+    junk_opts_out = models.BooleanField(
+        "'spam' opts out", default=False, help_text="On: a reply that only calls it spam, scam or junk opts out, too."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,5 +1,6 @@
 """Owns every setting; each environment variable is read here, once, with its type. The README's table is checked against it."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +54,18 @@ REFUSED_KEPT_PER_DAY = env.int("REFUSED_KEPT_PER_DAY", default=10_000)
 REFUSED_SAMPLED_PER_MINUTE = env.int("REFUSED_SAMPLED_PER_MINUTE", default=10)
 RETENTION_WEBHOOKS_DAYS = env.int("RETENTION_WEBHOOKS_DAYS", default=30)
 RETENTION_POSTBACKS_DAYS = env.int("RETENTION_POSTBACKS_DAYS", default=400)
+
+# --- what we ask of providers
+# Networks that may be called although they are private (development and tests); else only the public internet is.
+OUTGOING_ALLOW = env.list("OUTGOING_ALLOW", default=[])
+# scheme://host=scheme://host[:port],…: calls to the first go to the second. For an egress gateway, and for tests.
+OUTGOING_ROUTES = dict(pair.split("=", 1) for pair in env.list("OUTGOING_ROUTES", default=[]))
+# Hosts a provider's base URL may stand on beside its own ('*.example.com').
+PROVIDER_HOSTS = env.list("PROVIDER_HOSTS", default=[])
+# How many calls a worker has open at once.
+SENDING_SLOTS = env.int("SENDING_SLOTS", default=64)
+# A message without a final status for so long is asked for.
+RECONCILE_AFTER = timedelta(minutes=env.int("RECONCILE_AFTER_MINUTES", default=15))
 
 # --- Django
 INSTALLED_APPS = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db.models import TextChoices
 
@@ -28,6 +29,7 @@ class Status(TextChoices):
     REJECTED = "rejected", "Rejected"
     CANCELED = "canceled", "Canceled"
     READ = "read", "Read"
+    DROPPED = "dropped", "Not sent"
 
 
 class Reason(TextChoices):
@@ -40,7 +42,19 @@ class Reason(TextChoices):
     EXPIRED = "expired", "Ran out of time"
     THROTTLED = "throttled", "Too many messages"
     REGISTRATION = "registration", "The sender is not registered"
+    LIST_CLOSED = "list_closed", "The list does not send"
+    STALE = "stale", "It could not be sent in time"
     OTHER = "other", "Another reason"
+
+
+class Origin(TextChoices):
+    """Where an entry of a timeline came from."""
+
+    CALLBACK = "callback", "Callback of the provider"
+    ANSWER = "answer", "Answer to our send"
+    ASKED = "asked", "Asked of the provider"
+    IMPORT = "import", "Imported"
+    OURS = "ours", "Decided here"
 
 
 class Decision(TextChoices):
@@ -65,6 +79,7 @@ TIER = {
     Status.FAILED: 5,
     Status.REJECTED: 5,
     Status.CANCELED: 5,
+    Status.DROPPED: 5,
     Status.READ: 6,
 }
 # Between reports of one tier and one moment; 0 where the tier has a single status.
@@ -109,6 +124,10 @@ class Report:
     error_text: str = ""
     to: str = ""
     """The recipient as the vendor wrote it."""
+    sender: str = ""
+    """Our number as the vendor wrote it."""
+    public_id: str = ""
+    """Our own name of the message where the callback URL carries it; finds a message whose send was never answered."""
     segments: int | None = None
     price: Decimal | None = None
     currency: str = ""
@@ -120,6 +139,8 @@ class Report:
             object.__setattr__(self, name, clean(getattr(self, name), limit))
         object.__setattr__(self, "error_text", clean(self.error_text, 500))
         object.__setattr__(self, "to", clean(self.to, 32))
+        object.__setattr__(self, "sender", clean(self.sender, 32))
+        object.__setattr__(self, "public_id", clean(self.public_id, 8))
         object.__setattr__(self, "currency", clean(self.currency, 3))
 
     @property
@@ -130,6 +151,29 @@ class Report:
     @property
     def has_error(self) -> bool:
         return self.reason is not None or bool(self.error_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One report and who was allowed to make it."""
+
+    report: Report
+    provider: str
+    party_id: int
+    """The provider account it may speak about; 0: any of the provider's, but by our reference only."""
+    account_id: int | None
+    """A bound on top of it; None: none."""
+    received_at: datetime
+    request_uid: UUID | None
+    """The request it came in; None: it came in none, see `origin`."""
+    origin: Origin = Origin.CALLBACK
+
+    @property
+    def mark(self) -> bytes:
+        """32 bytes, the same for every repetition. What we asked for is another entry than what was called back: they may
+        differ in their times, and one must not hide the other by coming first."""
+        said = self.report.fingerprint
+        return said if self.origin == Origin.CALLBACK else fingerprint((self.origin.value, said.hex()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

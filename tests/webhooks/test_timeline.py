@@ -21,8 +21,8 @@ from trackly.models import HourlyTotal
 from trackly.signing import new_uid
 from trackly.totals import Totals
 from webhooks.inbound.models import DeliveryEvent
-from webhooks.inbound.timeline import Heard, apply_reports
-from webhooks.statuses import Reason, Report, Status
+from webhooks.inbound.timeline import apply_reports
+from webhooks.statuses import Heard, Reason, Report, Status
 
 pytestmark = pytest.mark.django_db
 WorkOff = Callable[[], int]

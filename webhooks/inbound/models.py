@@ -14,7 +14,7 @@ from sendinglists.models import Message, ProviderAccount, SendingList
 from trackly.models import Account
 from trackly.redaction import mask_phone
 from webhooks import providers
-from webhooks.statuses import Decision, Reason, Status
+from webhooks.statuses import Decision, Origin, Reason, Status
 
 
 class Source(models.TextChoices):
@@ -219,7 +219,8 @@ class DeliveryEvent(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error_text = models.CharField(max_length=500, blank=True)
     received_at = models.DateTimeField()
-    request_uid = models.UUIDField(help_text="The inbound request it first came in.")
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.CALLBACK)
+    request_uid = models.UUIDField(null=True, help_text="The inbound request it first came in; empty: it came in none.")
 
     class Meta:
         constraints = [

@@ -17,9 +17,9 @@ from webhooks.inbound.answering import verify_again
 from webhooks.inbound.inbox import restore
 from webhooks.inbound.models import Cause, InboundRequest, Proof, State
 from webhooks.inbound.replies import HeardReply, apply_replies
-from webhooks.inbound.timeline import Heard, Tally, apply_reports
+from webhooks.inbound.timeline import Tally, apply_reports
 from webhooks.providers.base import BadPayload
-from webhooks.statuses import Item, Reply, Report, Unreadable
+from webhooks.statuses import Heard, Item, Reply, Report, Unreadable
 
 # A time further ahead of its receipt is none. Believed, a STOP dated 2099 could never be undone, and a report from the future
 # would outrank every later one. Without a time, a reply's decision counts at its receipt, and a report behind all that have

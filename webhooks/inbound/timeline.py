@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -14,25 +15,11 @@ from sendinglists.models import SubscriptionChange
 from sendinglists.subscriptions import Decided
 from trackly.columns import columns
 from trackly.totals import Key, Totals, hour_of
-from webhooks.statuses import NO_TIME, Decision, Rank, Reason, Report, Status, fingerprint, rank
+from webhooks.statuses import NO_TIME, TIER, Decision, Heard, Origin, Rank, Reason, Report, Status, fingerprint, rank
 
 SWEEP_LIMIT = 1_000
 # Prices are compared as the column holds them: what differs only beyond it would win or lose by its order.
 _STORED = Decimal("0.000001")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """One report and who was allowed to make it."""
-
-    report: Report
-    provider: str
-    party_id: int
-    """The provider account it may speak about; 0: any of the provider's, but by our reference only."""
-    account_id: int | None
-    """A bound on top of it; None: none."""
-    received_at: datetime
-    request_uid: UUID
 
 
 @dataclass(slots=True)
@@ -50,6 +37,8 @@ class Known:
     is_test: bool
     created_at: datetime
     sent_at: datetime | None
+    handed_at: datetime | None
+    public_id: str
     status: str
     status_detail: str
     status_at: datetime | None
@@ -66,6 +55,10 @@ class Known:
     cost: Decimal | None
     cost_currency: str
 
+    def is_spoken_of_by(self, report: Report) -> bool:
+        """By the name of ours that its callback URL carries, and under no other id of the provider's."""
+        return report.public_id == self.public_id and self.provider_message_id in ("", report.message_key)
+
     def place(self) -> Rank:
         return rank(Status(self.status), self.status_at, self.status_code, bytes(self.status_mark))
 
@@ -76,6 +69,11 @@ class Known:
 
     def hear(self, report: Report, mark: bytes) -> None:
         """Raise the state to this report where it is greater. Order and repetition make no difference."""
+        if self.is_spoken_of_by(report) and not self.provider_message_id:
+            self.provider_message_id = report.message_key
+        if self.sent_at is None and TIER[report.status] and report.status not in (Status.DROPPED, Status.REJECTED):
+            # Whoever speaks of it took it, whether or not our send was answered.
+            self.sent_at = self.handed_at
         place = rank(report.status, report.at, report.vendor_code, mark)
         if place > self.place():
             self.status, self.status_detail = report.status.value, report.vendor_status
@@ -93,7 +91,7 @@ class Known:
 
 
 # What came of the items of each request, in the words of its outcome line.
-Tally = dict[UUID, Counter[str]]
+Tally = dict[UUID | None, Counter[str]]
 
 
 def apply_reports(heard: list[Heard], tally: Tally, totals: Totals) -> list[Decided]:
@@ -103,6 +101,17 @@ def apply_reports(heard: list[Heard], tally: Tally, totals: Totals) -> list[Deci
     matched, unmatched = _divide(heard, tally)
     _park(unmatched, tally)
     return _apply(matched, tally, totals)
+
+
+def hear(heard: list[Heard]) -> None:
+    """Enter what we learned by ourselves (an answer, a poll, an import) within the caller's transaction.
+
+    What names no message is left out: who asked knew it, so it was deleted since.
+    """
+    totals, tally = Totals(), cast(Tally, defaultdict(Counter))
+    matched, _ = _divide(heard, tally)
+    subscriptions.decide(_apply(matched, tally, totals), totals)
+    totals.write()
 
 
 def sweep(now: datetime, *, since: datetime) -> int:
@@ -179,14 +188,20 @@ class _Index:
             for message in messages
             if message.provider_message_id
         }
+        self.by_public_id = {message.public_id: message for message in messages}
 
 
 def _lock(heard: list[Heard]) -> _Index:
     keys = list({item.report.message_key for item in heard})
     named = list({(item.party_id, item.report.message_key) for item in heard if item.party_id})
+    public = list({(item.party_id, item.report.public_id) for item in heard if item.party_id and item.report.public_id})
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [keys, [party for party, _ in named], [key for _, key in named]])
+        cursor.execute(_LOCK, [keys, *_pair(named), *_pair(public)])
         return _Index([Known(*row) for row in cursor.fetchall()])
+
+
+def _pair(entries: list[tuple[int, str]]) -> tuple[list[int], list[str]]:
+    return [party for party, _ in entries], [key for _, key in entries]
 
 
 def _match(item: Heard, known: _Index) -> Known | None:
@@ -194,7 +209,13 @@ def _match(item: Heard, known: _Index) -> Known | None:
     message = known.by_reference.get(key)
     if message is not None and message.provider == item.provider and _may_speak(item, message):
         return message
-    return known.by_vendor_id.get((item.party_id, key)) if item.party_id else None
+    if not item.party_id:
+        return None
+    message = known.by_vendor_id.get((item.party_id, key)) or known.by_public_id.get(item.report.public_id)
+    if message is None or message.provider_account_id != item.party_id:
+        return None
+    is_named = message.provider_message_id == key or message.is_spoken_of_by(item.report)
+    return message if is_named else None
 
 
 def _may_speak(item: Heard, message: Known) -> bool:
@@ -205,7 +226,7 @@ def _may_speak(item: Heard, message: Known) -> bool:
 
 def _enter(matched: list[tuple[Known, Heard]], tally: Tally, totals: Totals) -> list[tuple[Known, Heard, bytes]]:
     """Insert the events; those that were not there yet."""
-    marked = [(message, item, item.report.fingerprint) for message, item in matched]
+    marked = [(message, item, item.mark) for message, item in matched]
     unique = {(message.id, mark): (message, item, mark) for message, item, mark in reversed(marked)}
     fresh: set[tuple[int, bytes]] = set()
     if unique:
@@ -219,7 +240,7 @@ def _enter(matched: list[tuple[Known, Heard]], tally: Tally, totals: Totals) -> 
         is_new = key in fresh and key not in seen
         seen.add(key)
         tally[item.request_uid]["new" if is_new else "duplicate"] += 1
-        if not message.is_test:
+        if not message.is_test and item.origin == Origin.CALLBACK:
             kind = "report" if is_new else "report_duplicate"
             totals.add(Key(message.account_id, hour_of(item.received_at), kind, message.list_id or 0))
     return [entry for key, entry in unique.items() if key in fresh]
@@ -230,7 +251,7 @@ def _event(message: Known, item: Heard, mark: bytes) -> tuple[object, ...]:
     return (
         message.account_id, message.id, mark, report.status.value, report.vendor_status, report.vendor_code, report.at,
         report.reason.value if report.reason else "", report.error_code, report.error_text,
-        item.received_at, item.request_uid,
+        item.received_at, item.origin.value, item.request_uid,
     )  # fmt: skip
 
 
@@ -253,6 +274,7 @@ def _state(message: Known) -> tuple[object, ...]:
         message.id, message.status, message.status_detail, message.status_at, message.status_code, message.status_mark,
         message.error_status, message.error_at, message.error_vendor_code, message.error_mark, message.error_code,
         message.error_text, message.reason, message.segments, message.cost, message.cost_currency,
+        message.provider_message_id, message.sent_at,
     )  # fmt: skip
 
 
@@ -274,7 +296,7 @@ def _opt_out(message: Known, item: Heard, mark: bytes) -> Decided:
         list_id=message.list_id,
         phone=message.to,
         decision=Decision.OPT_OUT,
-        at=message.sent_at or message.created_at,
+        at=message.sent_at or message.handed_at or message.created_at,
         origin=SubscriptionChange.Origin.VENDOR_CODE,
         is_proven=True,
         fingerprint=fingerprint(("vendor_code", str(message.id), mark.hex())),
@@ -303,7 +325,8 @@ def _park(parked: list[Heard], tally: Tally) -> None:
 _LOCK = """
 SELECT message.id, message.account_id, message.provider_account_id, party.provider, message.reference,
        message.provider_message_id, message.sending_list_id, message.to, message.is_test, message.created_at,
-       message.sent_at, message.status, message.status_detail, message.status_at, message.status_code,
+       message.sent_at, message.handed_at, message.public_id, message.status, message.status_detail,
+       message.status_at, message.status_code,
        message.status_mark, message.error_status, message.error_at, message.error_vendor_code, message.error_mark,
        message.error_code, message.error_text, message.reason, message.segments, message.cost, message.cost_currency
 FROM sendinglists_message message
@@ -315,15 +338,19 @@ WHERE message.id IN (
     JOIN sendinglists_message named
       ON named.provider_account_id = spoken.party_id AND named.provider_message_id = spoken.key
      AND named.provider_message_id <> ''
+    UNION
+    SELECT named.id FROM unnest(%s::bigint[], %s::text[]) AS spoken (party_id, public_id)
+    JOIN sendinglists_message named
+      ON named.provider_account_id = spoken.party_id AND named.public_id = spoken.public_id
 )
 ORDER BY message.id
 FOR NO KEY UPDATE OF message
 """
 _INSERT_EVENTS = """
 INSERT INTO webhooks_deliveryevent (account_id, message_id, fingerprint, status, vendor_status, vendor_code, at, reason,
-                                    error_code, error_text, received_at, request_uid)
+                                    error_code, error_text, received_at, origin, request_uid)
 SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
-                     %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::uuid[])
+                     %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::uuid[])
 ON CONFLICT (message_id, fingerprint) DO NOTHING
 RETURNING message_id, fingerprint
 """
@@ -333,12 +360,12 @@ SET status = new.status, status_detail = new.status_detail, status_at = new.stat
     status_mark = new.status_mark, error_status = new.error_status, error_at = new.error_at,
     error_vendor_code = new.error_vendor_code, error_mark = new.error_mark, error_code = new.error_code,
     error_text = new.error_text, reason = new.reason, segments = new.segments, cost = new.cost,
-    cost_currency = new.cost_currency
+    cost_currency = new.cost_currency, provider_message_id = new.provider_message_id, sent_at = new.sent_at
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::bytea[], %s::text[],
             %s::timestamptz[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::smallint[],
-            %s::numeric[], %s::text[])
+            %s::numeric[], %s::text[], %s::text[], %s::timestamptz[])
      AS new (id, status, status_detail, status_at, status_code, status_mark, error_status, error_at, error_vendor_code,
-             error_mark, error_code, error_text, reason, segments, cost, cost_currency)
+             error_mark, error_code, error_text, reason, segments, cost, cost_currency, provider_message_id, sent_at)
 WHERE message.id = new.id
 """
 _INSERT_PARKED = """

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar, TypeVar
 
+from trackly.calls import Dialogue
 from trackly.payloads import BadPayload
 from trackly.raw import RawRequest
-from webhooks.statuses import Item
+from webhooks.orders import Asked, Checked, Echo, Hook, Sent, Step, Text
+from webhooks.statuses import Item, Report
 
 __all__ = [
     "BadPayload",
@@ -54,6 +56,11 @@ class Field:
     help: str = ""
     pattern: str = ""
     """A regular expression the whole of it must match; '' takes anything."""
+    hosts: tuple[str, ...] = ()
+    """It is a base URL, https, on one of these hosts ('*.api.example.com'); PROVIDER_HOSTS adds some. Changing it demands
+    every secret again, or whoever may edit could have them sent to a host of his own."""
+    is_minted: bool = False
+    """Left empty, it gets a random value: the provider learns it from us."""
 
 
 class Provider:
@@ -75,12 +82,41 @@ class Provider:
     secret_headers: ClassVar[frozenset[str]] = frozenset({"authorization", "cookie"})
     """Lower-case names whose values are never stored in the clear."""
 
+    can_ask: ClassVar[bool] = False
+    """True where the state of a message can be asked for."""
+    max_characters: ClassVar[int] = 1_600
+    """The longest text it takes."""
+
     def verify(self, request: RawRequest, config: Config, *, now: datetime) -> None:
         """Return when the request proves that it comes from the holder of `config`; raise BadSignature, and nothing else."""
         raise NotImplementedError("a provider says how it signs, or `verify = unsigned`")
 
     def parse(self, request: RawRequest) -> list[Item]:
         """What the request says, in its order; raises BadPayload only when the envelope itself is unreadable."""
+        raise NotImplementedError
+
+    def send(self, text: Text, config: Config) -> Dialogue[Sent]:
+        """One SMS handed over. Only what certainly was not accepted is Verdict.LATER or REFUSED; a 5xx is UNCLEAR."""
+        raise NotImplementedError
+
+    def ask(self, asked: Asked, config: Config) -> Dialogue[list[Report]]:
+        """What the provider knows of a message by now; empty when it knows nothing. Only where can_ask."""
+        raise NotImplementedError
+
+    def check(self, config: Config) -> Dialogue[Checked]:
+        """Try the credentials, changing nothing; raises CannotUse."""
+        raise NotImplementedError
+
+    def steps(self, config: Config, hook: Hook) -> tuple[Step, ...]:
+        """What is to be configured at the provider so that callbacks reach us, in order; empty: nothing is."""
+        raise NotImplementedError
+
+    def echoes(self, text: Text) -> tuple[Echo, ...]:
+        """Callbacks to be made from this machine for a text that was accepted; empty for a provider out in the world."""
+        return ()
+
+    def echo_headers(self, body: bytes, config: Config, *, now: datetime) -> tuple[tuple[str, str], ...]:
+        """The headers, signature included, with which an echo is posted now."""
         raise NotImplementedError
 
     def names(self, request: RawRequest) -> str:
