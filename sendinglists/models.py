@@ -103,6 +103,11 @@ class ProviderAccount(models.Model):
         row.callback_token_hash = token_hash(row.callback_token)
         return row
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The newest credential set; empty when there is none."""
+        return dict(self.credentials[0]["values"]) if self.credentials else {}
+
     def rotate_token(self, *, until: datetime) -> None:
         """A new callback token; the old one stays valid until then. Does not save."""
         self.previous_token_hash = self.callback_token_hash
