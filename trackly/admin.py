@@ -30,6 +30,7 @@ from trackly.stories import Story
 from trackly.support import columns
 from trackly.support.pages import Audited, CannotDo, EvidencePage, SetUpPage, audit
 from trackly.support.stories import accounts
+from trackly.support.stories.rows import who_did
 from webhooks import providers
 
 admin.site.unregister(User)
@@ -129,7 +130,7 @@ class ApiKeyAdmin(SetUpPage):
 class AuditEntryAdmin(EvidencePage):
     list_display = [
         columns.when("at", "When"),
-        columns.of("Who", lambda row: row.user or "the system"),
+        columns.of("Who", who_did),
         "account",
         "verb",
         columns.text("target", "What"),

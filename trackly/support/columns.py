@@ -53,7 +53,7 @@ def mark(name: str, title: str, yes: str) -> Column:
 
 def of(title: str, shown: Callable[[Any], Any]) -> Column:
     """Any other."""
-    return _column(title, lambda row: show(shown(row)) if shown(row) not in (None, "") else None)
+    return _column(title, lambda row: show(value) if (value := shown(row)) not in (None, "") else None)
 
 
 def word_badge(row: Model, name: str) -> SafeString | None:

@@ -1,10 +1,9 @@
 """Owns the page of the one search box: what was found under a pasted text, or what can be said when nothing was."""
 
-from typing import Any
+from functools import partial
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -13,6 +12,7 @@ from trackly.models import Account
 from trackly.showing import Badge, phone, short
 from trackly.stories import Story, Table
 from trackly.support import sources
+from trackly.support.permissions import may_see
 from trackly.support.places import Found, search
 from trackly.support.stories.rows import change_url
 from trackly.support.terms import Called, Terms, read
@@ -36,7 +36,7 @@ def find_page(site: AdminSite, request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "")
     terms = read(text)
     alarms = sources.asked(terms.text)
-    found = search(terms, lambda model: _may_see(request, model))
+    found = search(terms, partial(may_see, request.user))
     named = [row for part in found if not part.place.belongs for row in part.rows]
     if len(named) == 1 and not alarms:
         return HttpResponseRedirect(change_url(named[0]))
@@ -53,8 +53,8 @@ def find_page(site: AdminSite, request: HttpRequest) -> HttpResponse:
 def _story(request: HttpRequest, terms: Terms, found: list[Found], alarms: list[sources.Asked]) -> Story:
     if not terms.text:
         return Story(state=Badge("Find"), headline="What can be found here?", why=_CAN)
-    may_ask = _may_see(request, InboundRequest)
-    tables = [part.table(terms, may_see_accounts=_may_see(request, Account)) for part in found]
+    may_ask = may_see(request.user, InboundRequest)
+    tables = [part.table(terms, may_see_accounts=may_see(request.user, Account)) for part in found]
     if alarms and may_ask:
         calls = sources.calls(timezone.now())
         tables = [table for alarm in alarms for table in sources.card(alarm, calls)] + tables
@@ -146,9 +146,3 @@ def _advice(terms: Terms) -> tuple[str, ...]:
         " its own log shows both, and what we answered.",
         quota,
     )
-
-
-def _may_see(request: HttpRequest, model: type[Model]) -> bool:
-    user: Any = request.user
-    name = f"{model._meta.app_label}.{{}}_{model._meta.model_name}"
-    return user.has_perm(name.format("view")) or user.has_perm(name.format("change"))

@@ -24,6 +24,7 @@ from sendinglists.models import ProviderAccount, SendingList
 from trackly.models import Account, HourlyTotal
 from trackly.showing import Badge, ago, lasting, tone_of
 from trackly.support.bars import Bar, stacked
+from trackly.support.stories.rows import party_url
 from trackly.totals import hour_of
 from webhooks import providers
 from webhooks.inbound.callers import Caller, callers
@@ -77,14 +78,12 @@ class Party:
 
     @property
     def provider(self) -> str:
-        adapter = providers.get(self.slug) if self.source == Source.WEBHOOK else networks.get(self.slug)
-        return adapter.name if adapter else self.slug
+        return adapter_name(self.source, self.slug) or self.slug
 
     @property
     def url(self) -> str:
         """Its page; '' for nobody's requests."""
-        page = "sendinglists_provideraccount" if self.source == Source.WEBHOOK else "postbacks_networkconnection"
-        return reverse(f"admin:{page}_change", args=[self.id]) if self.id else ""
+        return party_url(self.source, self.id) if self.id else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +192,12 @@ def failed_log(cause: str, since: datetime, party: Party | None = None) -> str:
     if party is not None:
         asked |= {"source__exact": party.source, "party_id": str(party.id)}
     return f"{reverse('admin:webhooks_failedwebhook_changelist')}?{urlencode(asked)}"
+
+
+def adapter_name(source: str, slug: str) -> str:
+    """Of a provider or network; '' when there is none of this slug."""
+    adapter = providers.get(slug) if source == Source.WEBHOOK else networks.get(slug)
+    return adapter.name if adapter else ""
 
 
 def label(standing: str) -> str:

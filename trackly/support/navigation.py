@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
+
+from trackly.support.permissions import may_see
 
 # (group, [(icon, words, app, model, query)])
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str, str], ...]], ...] = (
@@ -77,15 +80,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "title": title,
             "separator": True,
-            "items": [_item(request, *item) for item in items if _may_see(request, *item)],
+            "items": [_item(request, *item) for item in items if may_see(request.user, apps.get_model(*item[2:4]))],
         }
         for title, items in _GROUPS
     ]
     return [{"items": [overview]}, *(group for group in groups if group["items"])]
-
-
-def _may_see(request: HttpRequest, icon: str, title: str, app: str, model: str, query: str) -> bool:
-    return request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(f"{app}.change_{model}")
 
 
 def _item(request: HttpRequest, icon: str, title: str, app: str, model: str, query: str) -> dict[str, Any]:

@@ -16,15 +16,18 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from postbacks.models import Click, Conversion, NetworkConnection
+from sendinglists.models import Message, ProviderAccount
 from trackly.models import HourlyTotal, WorkerRun
 from trackly.showing import Badge, Link, Shown, counted, lasting, money
 from trackly.support import health
 from trackly.support.bars import Bar, stacked
 from trackly.support.health import REFUSED, PartyHealth, failed_log
+from trackly.support.permissions import may_see
 from trackly.totals import ZERO, hour_of
 from webhooks.inbound import batches
 from webhooks.inbound.callers import by_hour
-from webhooks.inbound.models import Cause, InboundRequest, Source, Standing, State
+from webhooks.inbound.models import Cause, FailedWebhook, InboundRequest, Source, Standing, State
 from webhooks.statuses import FINAL, Status
 
 HOURS = 24
@@ -128,7 +131,7 @@ class _Day:
 
 def overview(request: HttpRequest, *, now: datetime | None = None) -> Overview:
     """What this person may see of the last 24 hours."""
-    if not _may(request, "webhooks", "inboundrequest"):
+    if not may_see(request.user, InboundRequest):
         return Overview(may_see=False)
     now = (now or timezone.now()).astimezone(UTC)
     day = _day(now)
@@ -136,11 +139,8 @@ def overview(request: HttpRequest, *, now: datetime | None = None) -> Overview:
     cards = [*_request_cards(request, day, now), waiting, *_effect_cards(request, day)]
     sources = [
         source
-        for source, app, model in (
-            (Source.WEBHOOK, "sendinglists", "provideraccount"),
-            (Source.POSTBACK, "postbacks", "networkconnection"),
-        )
-        if _may(request, app, model)
+        for source, model in ((Source.WEBHOOK, ProviderAccount), (Source.POSTBACK, NetworkConnection))
+        if may_see(request.user, model)
     ]
     most = ALL_ROWS if request.GET.get("all") == "1" else ROWS
     callers, n = health.healths(sources, now=now, most=most)
@@ -156,10 +156,6 @@ def overview(request: HttpRequest, *, now: datetime | None = None) -> Overview:
     )
 
 
-def _may(request: HttpRequest, app: str, model: str) -> bool:
-    return request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(f"{app}.change_{model}")
-
-
 # --- requests
 
 _ACCEPTED = frozenset([Standing.ACCEPTED.value])
@@ -168,7 +164,7 @@ _UNKEPT = {Standing.OVER_QUOTA.value: "not kept: over the quota of refused reque
 
 
 def _request_cards(request: HttpRequest, day: _Day, now: datetime) -> list[Card]:
-    may_see_log = _may(request, "webhooks", "failedwebhook")
+    may_see_log = may_see(request.user, FailedWebhook)
     accepted, refused = day.standing(_ACCEPTED), day.standing(REFUSED)
     return [
         Card(
@@ -265,12 +261,8 @@ def _day(now: datetime) -> _Day:
 
 
 def _effect_cards(request: HttpRequest, day: _Day) -> list[Card]:
-    cards = [
-        (_delivered, "sendinglists", "message"),
-        (_conversions, "postbacks", "conversion"),
-        (_clicks, "postbacks", "click"),
-    ]
-    return [make(day) for make, app, model in cards if _may(request, app, model)]
+    cards = ((_delivered, Message), (_conversions, Conversion), (_clicks, Click))
+    return [make(day) for make, model in cards if may_see(request.user, model)]
 
 
 def _delivered(day: _Day) -> Card:

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
@@ -21,6 +21,7 @@ from trackly.support import revealing
 from trackly.support.health import health_of
 from trackly.support.lists import ListPage
 from trackly.support.revealing import target_of
+from trackly.support.stories.rows import change_url, page_url
 
 
 class CannotDo(Exception):
@@ -72,7 +73,7 @@ class Page(ListPage):
             messages.success(request, done(request, row, request.POST.get("word", "").strip().replace("\x00", "")))
         except CannotDo as error:
             messages.error(request, str(error))
-        return HttpResponseRedirect(self.url_of(row))
+        return HttpResponseRedirect(change_url(row))
 
     def do_reveal(self, request: HttpRequest, row: Any, word: str) -> str:
         story = self.story(request, row, is_revealed=False)
@@ -92,9 +93,6 @@ class Page(ListPage):
         response["Content-Disposition"] = f'attachment; filename="{self.opts.model_name}-{row.pk}.txt"'
         response["X-Content-Type-Options"] = "nosniff"
         return response
-
-    def url_of(self, row: Model) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
 
     def told(self, request: HttpRequest, row: Any) -> Story | None:
         story = self.story(request, row, is_revealed=self._is_revealed(request, row))
@@ -144,7 +142,7 @@ class EvidencePage(Page):
             "opts": self.opts,
             "original": row,
             "story": story,
-            "do_url": self.url_of(row).removesuffix("change/") + "do/",
+            "do_url": _do_url(row),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/story.html", context)
@@ -195,7 +193,7 @@ class SetUpPage(Audited, Page):
             context |= {
                 "story": self.told(request, row),
                 "health": health_of(self.source, row.pk) if self.source else None,
-                "do_url": self.url_of(row).removesuffix("change/") + "do/",
+                "do_url": _do_url(row),
             }
         return super().changeform_view(request, object_id, form_url, context)
 
@@ -205,6 +203,11 @@ class SetUpPage(Audited, Page):
             onward["_continue"] = "1"
             request.POST = onward  # type: ignore[assignment]
         return super().response_add(request, obj, post_url_continue)
+
+
+def _do_url(row: Model) -> str:
+    """What the template puts a verb behind."""
+    return page_url(row, "do", "-").removesuffix("-/")
 
 
 def audit(request: HttpRequest, row: Model, verb: str, detail: str = "") -> None:

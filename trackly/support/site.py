@@ -65,6 +65,7 @@ class SupportSite(UnfoldAdminSite):
         return [path("find/", self.admin_view(self.find), name="find"), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        # Here and below: the site is built before the models these read are loaded.
         from trackly.support.overview import overview
 
         return super().index(request, {"overview": overview(request), **(extra_context or {})})

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
-from django.urls import reverse
 
 from postbacks import networks
 from postbacks.models import NetworkConnection
@@ -21,8 +20,8 @@ from sendinglists.models import ProviderAccount
 from trackly.models import Account
 from trackly.showing import Badge, Link, Shown, lasting, tone_of
 from trackly.stories import Table
-from trackly.support.health import LABELS, MOST_CALLERS, REFUSED, failed_log, label
-from trackly.support.stories.rows import list_url
+from trackly.support.health import LABELS, MOST_CALLERS, REFUSED, adapter_name, failed_log, label
+from trackly.support.stories.rows import list_url, party_url
 from trackly.support.terms import Terms
 from trackly.totals import hour_of
 from webhooks import providers
@@ -140,7 +139,7 @@ def last_table(calls: Calls, places: Iterable[Place]) -> Table:
     """When each of them called last."""
     rows: list[tuple[Shown, ...]] = []
     for source, slug in places:
-        name, counts = _name(source, slug), calls.counts((source, slug))
+        name, counts = adapter_name(source, slug), calls.counts((source, slug))
         if not name:
             rows.append((f"{slug} (no such provider)", None, "We answer 404 to this URL and keep nothing of it."))
             continue
@@ -156,7 +155,7 @@ def last_table(calls: Calls, places: Iterable[Place]) -> Table:
 def refused_table(calls: Calls, places: Iterable[Place]) -> Table:
     """What was refused, by cause, with the way to it."""
     rows = [
-        (_name(*place) or place[1], *_standing(calls, place, word, n))
+        (adapter_name(*place) or place[1], *_standing(calls, place, word, n))
         for place in places
         for word, n in calls.counts(place).most_common()
         if word in REFUSED or word == Standing.FAILED
@@ -178,11 +177,6 @@ def _standing(calls: Calls, place: Place, word: str, n: int) -> tuple[Shown, ...
         return Link(name, f"{failed_log(word, calls.since)}&{urlencode(asked)}"), n, Badge("in the failed log", tone)
     tone = "good" if word == Standing.ACCEPTED else tone_of(word)
     return Link(name, list_url(InboundRequest, **asked)), n, Badge("in the raw requests", tone)
-
-
-def _name(source: str, slug: str) -> str:
-    adapter = providers.get(slug) if source == Source.WEBHOOK else networks.get(slug)
-    return adapter.name if adapter else ""
 
 
 # --- alarms at a vendor's console
@@ -260,10 +254,9 @@ def _parties(asked: Asked, calls: Calls) -> Table:
     )
     named = of_it.exclude(account__status=Account.Status.DELETED).values_list("id", "name", "account__name").order_by()
     ours = [(known.get((source, slug, id)), id, name, account) for id, name, account in named]
-    page = "sendinglists_provideraccount" if source == Source.WEBHOOK else "postbacks_networkconnection"
     rows: list[tuple[Shown, ...]] = [
         (
-            Link(name, reverse(f"admin:{page}_change", args=[id])),
+            Link(name, party_url(source, id)),
             account,
             caller.last_at if caller else "never",
             _concern(caller),

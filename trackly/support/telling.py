@@ -18,7 +18,7 @@ def request(row: InboundRequest, terms: Terms) -> Cells:
     if row.state == State.WAITING:
         said = f"Waits for the worker, tried {row.attempts} times." if row.attempts else "Waits for the worker."
     elif row.state == State.FAILED:
-        said = row.last_error.strip().rpartition("\n")[2] or said
+        said = row.error_line or said
     known = [value for value in row.ids[:50] if value.startswith("+")]
     return (
         row.received_at,

@@ -193,7 +193,7 @@ def _uid(text: str) -> UUID | None:
 
 
 def _cause(row: InboundRequest) -> str:
-    error = row.last_error.strip().rpartition("\n")[2] if row.state in (State.WAITING, State.FAILED) else ""
+    error = row.error_line if row.state in (State.WAITING, State.FAILED) else ""
     said = error or row.outcome or (row.get_refusal_display() if row.refusal else "")
     return short(without_phones(said, columns.numbers_of(row)), 160)
 

@@ -12,6 +12,7 @@ from django.db import connection
 
 from trackly.columns import columns
 from trackly.totals import hour_of
+from webhooks.inbound.models import RequestTotal, Source
 
 HOUR = timedelta(hours=1)
 # What is usual is learned from so long before the last call. A week, and a day more: the weekend before counts as a whole.
@@ -67,6 +68,12 @@ def callers(now: datetime, *, hours: int = 48, limit: int = 100) -> list[Caller]
     shown = sorted(found, key=lambda caller: (caller.is_silent, caller.last_at), reverse=True)[:limit]
     counts = _counts([caller.who for caller in shown], now, hours)
     return [replace(caller, hours=counts.get(caller.who, {})) for caller in shown]
+
+
+def last_called(provider_account_id: int) -> datetime | None:
+    """When the provider account called last; None: never."""
+    totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=provider_account_id)
+    return totals.order_by("-hour").values_list("last_at", flat=True).first()
 
 
 def by_hour(now: datetime, *, hours: int = 24) -> Hours:

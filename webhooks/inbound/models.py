@@ -145,6 +145,11 @@ class InboundRequest(models.Model):
     def __str__(self) -> str:
         return f"{self.slug} {self.uid}"
 
+    @property
+    def error_line(self) -> str:
+        """What the traceback ends with; '' without one."""
+        return self.last_error.strip().rpartition("\n")[2]
+
 
 class FailedWebhook(InboundRequest):
     """The failed-webhook log: the same rows, those that were refused or failed or wait for another try."""

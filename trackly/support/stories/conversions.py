@@ -6,11 +6,9 @@ from django.utils import timezone
 
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.verdicts import BY_REQUEST, FIX, Verdict
-from trackly.models import AuditEntry
 from trackly.showing import Badge, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Moment, Story, Table
-from trackly.support.revealing import target_of
-from trackly.support.stories.rows import MOST, by_time, link, list_url, request_link, state_of
+from trackly.support.stories.rows import MOST, audit_moments, by_time, link, list_url, request_link, state_of
 
 Kind = Conversion.Kind
 _ACCEPTABLE = {Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP}
@@ -162,9 +160,7 @@ def _moments(row: Conversion) -> list[Moment]:
         )
     if row.judged_at:
         found.append(Moment(at=row.judged_at, what=state_of(row, "verdict"), detail=row.detail, source="worker"))
-    for entry in AuditEntry.objects.filter(target=target_of(row)).select_related("user").order_by("-id")[:MOST]:
-        who: Shown = str(entry.user) if entry.user else "the system"
-        found.append(Moment(at=entry.at, what=Badge(entry.verb, "note"), detail=entry.detail, source=who))
+    found += audit_moments(row)
     return sorted(found, key=lambda moment: by_time(moment.at))
 
 

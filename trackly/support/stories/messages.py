@@ -10,7 +10,8 @@ from postbacks.models import Click, Conversion
 from sendinglists.models import Message, Subscription, Suppression
 from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, decoded, lasting, money, tone_of
 from trackly.stories import Moment, Story, Table
-from trackly.support.stories.rows import MOST, by_time, link, list_url, request_link, state_of
+from trackly.support.stories.rows import MOST, by_time, link, list_url, party_url, request_link, state_of
+from webhooks.inbound.callers import last_called
 from webhooks.inbound.models import DeliveryEvent, FailedWebhook, ParkedReport, Reply, RequestTotal, Source
 from webhooks.statuses import FINAL
 
@@ -68,8 +69,7 @@ def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list
     said = [
         f"The provider reported {n} about it, nothing final." if events else "The provider never reported about it."
     ]
-    totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=row.provider_account_id)
-    last = totals.order_by("-hour").values_list("last_at", flat=True).first()
+    last = last_called(row.provider_account_id)
     if last is None:
         said.append(
             "Its provider account was never called about any message: the callback URL is not registered at the provider."
@@ -82,9 +82,9 @@ def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list
         said.append(
             f"Its provider account was called {ago(now - last)}, so callbacks reach us; the carrier may owe this one."
         )
-    refused = totals.filter(hour__gte=row.created_at - timedelta(hours=1)).exclude(
-        standing__in=["accepted", "probe", "discarded"]
-    )
+    refused = RequestTotal.objects.filter(
+        source=Source.WEBHOOK, party_id=row.provider_account_id, hour__gte=row.created_at - timedelta(hours=1)
+    ).exclude(standing__in=["accepted", "probe", "discarded"])
     n_refused = sum(refused.values_list("n", flat=True)[:500])
     if n_refused:
         said.append(
@@ -261,7 +261,7 @@ def parked_story(row: ParkedReport, *, is_revealed: bool, now: datetime | None =
 def _party(row: ParkedReport) -> Shown:
     if not row.party_id:
         return "the message whose reference it names, and no other"
-    return Link("this provider account", reverse("admin:sendinglists_provideraccount_change", args=[row.party_id]))
+    return Link("this provider account", party_url(Source.WEBHOOK, row.party_id))
 
 
 def reply_story(row: Reply, *, is_revealed: bool) -> Story:

@@ -13,7 +13,8 @@ from sendinglists.models import ProviderAccount, SendingList
 from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, counted, tone_of
 from trackly.stories import Act, Story, Table
 from trackly.support.stories.rows import MOST, link, list_url, state_of
-from webhooks.inbound.models import FailedWebhook, InboundRequest, RequestTotal, Source
+from webhooks.inbound.callers import last_called
+from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
 
 
 def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
@@ -60,8 +61,7 @@ def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
 
 def _heard(row: ProviderAccount) -> Badge:
     """Whether it ever called: what its webhooks are worth shows in that alone."""
-    totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=row.pk)
-    last = totals.order_by("-hour").values_list("last_at", flat=True).first()
+    last = last_called(row.pk)
     return Badge(f"Called {ago(timezone.now() - last)}", "good") if last else Badge("Never called", "wait")
 
 

@@ -7,13 +7,12 @@ from django.urls import reverse
 
 from postbacks.models import Conversion, NetworkConnection
 from sendinglists.models import Message, ProviderAccount
-from trackly.models import AuditEntry
 from trackly.retries import INBOUND
 from trackly.showing import MOST as MOST_CHARACTERS
 from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Exchange, Moment, Story, Table
-from trackly.support.revealing import target_of
-from trackly.support.stories.rows import MOST, by_time, change_url, link, state_of
+from trackly.support.health import label
+from trackly.support.stories.rows import MOST, audit_moments, by_time, link, page_url, state_of
 from webhooks.inbound.models import Cause, DeliveryEvent, InboundRequest, ParkedReport, Proof, Reply, Source, State
 
 # What the person reading a refusal should do.
@@ -71,20 +70,15 @@ def _headline(row: InboundRequest) -> str:
     if row.state == State.FAILED:
         return f"{said}: failed {counted(row.attempts, 'time')} and is tried no more. Nothing of it counted."
     if row.state == State.REFUSED or (row.refusal and row.state == State.DONE):
-        return f"{said}: {_lower(Cause(row.refusal).label) if row.refusal else 'refused'}."
+        return f"{said}: {label(row.refusal) if row.refusal else 'refused'}."
     return f"{said}: {'discarded by hand' if row.state == State.DISCARDED else 'worked off'}."
 
 
-def _lower(label: str) -> str:
-    return label[:1].lower() + label[1:]
-
-
 def _advice(row: InboundRequest) -> tuple[str, ...]:
-    last = row.last_error.strip().rpartition("\n")[2]
     if row.state == State.FAILED or (row.state == State.WAITING and row.attempts):
         waits = ", ".join(f"+{lasting(wait)}" for wait in INBOUND)
         return (
-            f"The error: {last}",
+            f"The error: {row.error_line}",
             f"Tries are made at once, {waits}; then a replay is needed, which counts nothing twice.",
         )
     return (FIX[Cause(row.refusal)],) if row.refusal and row.state != State.DISCARDED else ()
@@ -129,16 +123,13 @@ def _moments(row: InboundRequest) -> list[Moment]:
             source=row.peer,
         )
     ]
-    for entry in AuditEntry.objects.filter(target=target_of(row)).select_related("user").order_by("-id")[:MOST]:
-        who: Shown = str(entry.user) if entry.user else "the system"
-        found.append(Moment(at=entry.at, what=Badge(entry.verb, "note"), detail=entry.detail, source=who))
+    found += audit_moments(row)
     if row.processed_at and row.state == State.DISCARDED:
         # What it came to before stands in the audit entries.
         found.append(Moment(at=row.processed_at, what="Worked off or judged", source=f"worker {row.version}"))
     elif row.processed_at and not (row.state == State.WAITING and not row.attempts):
         word = Badge(row.get_state_display(), tone_of(row.state))
-        error = row.last_error.strip().rpartition("\n")[2]
-        detail = error if row.state in (State.WAITING, State.FAILED) else row.outcome
+        detail = row.error_line if row.state in (State.WAITING, State.FAILED) else row.outcome
         found.append(Moment(at=row.processed_at, what=word, detail=detail, source=f"worker {row.version}"))
     return sorted(found, key=lambda moment: by_time(moment.at))
 
@@ -254,7 +245,7 @@ def exchange_of(row: InboundRequest, *, is_revealed: bool, is_whole: bool = Fals
     if not is_revealed:
         phones = [value for value in row.ids if value.startswith("+")]
         request, answer = without_phones(request, phones), without_phones(answer, phones)
-    return Exchange(request=request, answer=answer, download=change_url(row).removesuffix("change/") + "download/")
+    return Exchange(request=request, answer=answer, download=page_url(row, "download"))
 
 
 def found_by(text: str) -> Link:

@@ -1,4 +1,4 @@
-"""Owns what every story needs: addresses of admin pages, and the badge of a field with choices."""
+"""Owns what every story needs: addresses of admin pages, the badge of a field with choices, and what was done by hand."""
 
 from datetime import datetime
 from typing import Any
@@ -8,15 +8,30 @@ from uuid import UUID
 from django.db.models import Model
 from django.urls import reverse
 
+from trackly.models import AuditEntry
 from trackly.showing import Badge, Link, Shown, tone_of
+from trackly.stories import Moment
+from trackly.support.revealing import target_of
+from webhooks.inbound.models import Source
 
 # So many rows stand in a story; the whole list is a link away.
 MOST = 50
 
 
+def page_url(row: Model, page: str, *more: str) -> str:
+    """What the admin has about a row, by the name it has there: 'change', 'download', 'do' and a verb."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{page}", args=[row.pk, *more])
+
+
 def change_url(row: Model) -> str:
     """The admin page of a row."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+    return page_url(row, "change")
+
+
+def party_url(source: str, party_id: int) -> str:
+    """The admin page of a provider account or, of postbacks, a connection."""
+    page = "sendinglists_provideraccount" if source == Source.WEBHOOK else "postbacks_networkconnection"
+    return reverse(f"admin:{page}_change", args=[party_id])
 
 
 def list_url(model: type[Model], **query: Any) -> str:
@@ -39,6 +54,19 @@ def state_of(row: Model, name: str) -> Shown:
     """A field with choices, as a badge."""
     word = getattr(row, name)
     return Badge(getattr(row, f"get_{name}_display")(), tone_of(word)) if word else None
+
+
+def audit_moments(row: Model) -> list[Moment]:
+    """What was done to the row by hand, newest first."""
+    entries = AuditEntry.objects.filter(target=target_of(row)).select_related("user").order_by("-id")[:MOST]
+    return [
+        Moment(at=entry.at, what=Badge(entry.verb, "note"), detail=entry.detail, source=who_did(entry))
+        for entry in entries
+    ]
+
+
+def who_did(entry: AuditEntry) -> str:
+    return str(entry.user) if entry.user else "the system"
 
 
 def by_time(at: datetime | None) -> tuple[bool, datetime | int]:
