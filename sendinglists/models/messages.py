@@ -44,19 +44,24 @@ class Message(models.Model):
     cost_currency = models.CharField(max_length=3, blank=True)
     is_test = models.BooleanField(default=False)
     is_external = models.BooleanField(default=False, help_text="Sent from elsewhere; we only know its reports.")
-    external_id = models.CharField(max_length=100, blank=True, help_text="The customer's own id of an imported one.")
-    idempotency_key = models.CharField(max_length=100, blank=True, help_text="Under which the customer asked for it.")
-    idempotency_mark = models.BinaryField(max_length=32, default=b"", editable=False)
+    # Their defaults stand in the database too: workers of the version before this one insert rows while it is rolled out.
+    external_id = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="The customer's own id of an imported one."
+    )
+    idempotency_key = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="Under which the customer asked for it."
+    )
+    idempotency_mark = models.BinaryField(max_length=32, default=b"", db_default=b"", editable=False)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True, help_text="When the provider accepted it.")
     # The queue of sending. Handed over without an answer (leased_until is over), it is never sent again: it may have gone.
     due_at = models.DateTimeField(null=True, blank=True, help_text="When to hand it over; empty: done, or never.")
-    tries = models.PositiveSmallIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
     handed_at = models.DateTimeField(null=True, blank=True, help_text="When the last try began.")
     leased_until = models.DateTimeField(null=True, blank=True, help_text="Until when its answer is awaited.")
     # The queue of questions: what has no final status after a while is asked for.
     ask_at = models.DateTimeField(null=True, blank=True, help_text="When to ask the provider; empty: not any more.")
-    asked = models.PositiveSmallIntegerField(default=0)
+    asked = models.PositiveSmallIntegerField(default=0, db_default=0)
     status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED)
     status_detail = models.CharField(max_length=100, blank=True, help_text="The provider's own word.")
     status_at = models.DateTimeField(null=True, blank=True, help_text="The provider's time; empty: it sent none.")

@@ -224,7 +224,7 @@ class DeliveryEvent(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error_text = models.CharField(max_length=500, blank=True)
     received_at = models.DateTimeField()
-    origin = models.CharField(max_length=10, choices=Origin, default=Origin.CALLBACK)
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.CALLBACK, db_default=Origin.CALLBACK.value)
     request_uid = models.UUIDField(null=True, help_text="The inbound request it first came in; empty: it came in none.")
 
     class Meta:
