@@ -204,10 +204,10 @@ _TONES = {
     "good": "delivered read done accepted recorded upsell approved subscribed active configured counted person opt_in",
     "bad": "failed undelivered rejected canceled refused bad_secret bad_signature ip_not_allowed plain_http unreadable opted_out"
     " opt_out bad_payout wrong_account expired_click literal_macro missing_click_id malformed_click_id too_long"
-    " ambiguous_parameters unknown_account unproven suspended deleted reversed",
+    " dropped ambiguous_parameters unknown_account unproven suspended deleted reversed",
     "wait": "waiting queued sending sent expired pending held unknown unknown_click status_unmapped negative_payout unset paused"
-    " duplicate_differs silent over_quota",
-    "note": "updated adjusted duplicate test probe discarded bot help",
+    " duplicate_differs silent over_quota working by_hand warning",
+    "note": "updated adjusted duplicate test probe discarded bot help removed",
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
 

@@ -66,6 +66,8 @@ def _start(port: int, base: str) -> dict[str, subprocess.Popen[bytes]]:
     """Web and worker, each in a session of its own, so that a Ctrl-C reaches this process alone."""
     environment = os.environ | {"PUBLIC_BASE_URL": base, "BIND": f"127.0.0.1:{port}"}
     environment.setdefault("SANDBOX_ENABLED", "true")
+    # The sandbox calls back on this machine, which nothing else may be made to call.
+    environment.setdefault("OUTGOING_ALLOW", "127.0.0.0/8")
     # A line for every request is for a log, not for the terminal somebody reads the addresses in.
     environment.setdefault("LOG_LEVEL", "WARNING")
     # One directory, so that /metrics of the web shows what the worker counts, too.

@@ -13,7 +13,7 @@ from trackly.stories import Moment, Story, Table
 from trackly.support.stories.rows import MOST, by_time, link, list_url, party_url, request_link, state_of
 from webhooks.inbound.callers import last_called
 from webhooks.inbound.models import DeliveryEvent, FailedWebhook, ParkedReport, Reply, RequestTotal, Source
-from webhooks.statuses import FINAL
+from webhooks.statuses import FINAL, Origin
 
 # A carrier's last word comes within minutes, seldom hours; after a day nothing more is to be expected.
 STUCK_AFTER = timedelta(hours=1)
@@ -49,11 +49,31 @@ def _headline(row: Message, events: list[DeliveryEvent], now: datetime) -> str:
 
 def _why(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
     said = [_error_sentence(row)] if row.error_code or row.reason else []
+    said += _queued(row, now)
     if row.status not in FINAL and now - row.created_at > STUCK_AFTER:
         said += _why_stuck(row, events, now)
     if row.is_test:
         said.append("A test: it counts in no total.")
     return said
+
+
+def _queued(row: Message, now: datetime) -> list[str]:
+    """Where it stands in our own queues."""
+    if row.status in FINAL:
+        return []
+    if row.due_at is not None:
+        wait = f"in {lasting(row.due_at - now)}" if row.due_at > now else "as soon as a worker and its list are free"
+        tried = f"Try {row.tries} did not get through; the next is {wait}." if row.tries else f"It is sent {wait}."
+        return [tried]
+    if row.leased_until is not None:
+        return ["It is being handed to the provider."]
+    if row.handed_at is not None and row.sent_at is None:
+        return [
+            "Its send was never answered. It may have gone, so it is not sent again; a report or a question will tell."
+        ]
+    if row.ask_at is not None:
+        return [f"Unless a report comes first, the provider is asked about it at {row.ask_at:%Y-%m-%d %H:%M} UTC."]
+    return []
 
 
 def _error_sentence(row: Message) -> str:
@@ -121,6 +141,11 @@ def _moments(
     row: Message, events: list[DeliveryEvent], clicks: list[Click], conversions: list[Conversion]
 ) -> list[Moment]:
     found = [Moment(at=row.created_at, what=Badge("Created", "note"), detail=row.campaign, source="sending")]
+    if row.handed_at is not None:
+        tries = "" if row.tries <= 1 else f"try {row.tries}"
+        found.append(
+            Moment(at=row.handed_at, what=Badge("Handed to the provider", "note"), detail=tries, source="sending")
+        )
     for event in events:
         found.append(_event_moment(event))
     for click in clicks:
@@ -148,7 +173,7 @@ def _event_moment(event: DeliveryEvent) -> Moment:
         at=event.at or event.received_at,
         what=state_of(event, "status"),
         detail="; ".join(dict.fromkeys(word for word in words if word)),
-        source=request_link(event.request_uid),
+        source=request_link(event.request_uid) or event.get_origin_display().lower(),
     )
 
 
@@ -206,11 +231,11 @@ def _person(row: Message) -> Table:
 
 def event_story(row: DeliveryEvent, *, is_revealed: bool) -> Story:
     moment = _event_moment(row)
-    message, stands = row.message, row.message.get_status_display().lower()
+    stands = row.message.get_status_display().lower()
     said = row.vendor_status or row.status
     return Story(
         state=state_of(row, "status"),
-        headline=f"{message.provider_account.name} said '{said}' of message {message.public_id}.",
+        headline=_heard_headline(row, said),
         why=(f"The message stands at {stands}: the greatest of everything said of it, in whatever order it came.",),
         facts=(
             ("Message", link(row.message)),
@@ -218,7 +243,7 @@ def event_story(row: DeliveryEvent, *, is_revealed: bool) -> Story:
             ("Account", link(row.account)),
             ("Provider's time", row.at),
             ("Received", row.received_at),
-            ("Came in", request_link(row.request_uid)),
+            ("Came in", request_link(row.request_uid) or row.get_origin_display().lower()),
             ("Provider's code", row.vendor_code),
             ("Reason", row.get_reason_display()),
             ("Error", " ".join(part for part in (row.error_code, row.error_text) if part)),
@@ -227,6 +252,15 @@ def event_story(row: DeliveryEvent, *, is_revealed: bool) -> Story:
         holds_secrets=True,
         is_revealed=is_revealed,
     )
+
+
+def _heard_headline(row: DeliveryEvent, said: str) -> str:
+    of = f"of message {row.message.public_id}"
+    if row.origin == Origin.OURS:
+        return f"We decided '{said}' {of}; the provider was not asked."
+    if row.origin == Origin.IMPORT:
+        return f"An import said '{said}' {of}."
+    return f"{row.message.provider_account.name} said '{said}' {of}."
 
 
 def parked_story(row: ParkedReport, *, is_revealed: bool, now: datetime | None = None) -> Story:
