@@ -42,6 +42,7 @@ def status(number: int, state: Status, error: tuple[Reason, str, str] | None = N
         error_code=code,
         error_text=text,
         to=f"+141555501{number:02}",
+        sender="+18005550142",
         identity=(sid(number), state.value, code),
     )
 
@@ -63,7 +64,7 @@ def reply(number: int, text: str, decision: Decision | None) -> Reply:
         ("status_sent", status(1, Status.SENT)),
         ("status_delivered", status(1, Status.DELIVERED)),
         ("status_with_fragment_configured", status(16, Status.DELIVERED)),
-        ("json_bodysha256", replace(status(17, Status.DELIVERED), to="")),
+        ("json_bodysha256", replace(status(17, Status.DELIVERED), to="", sender="")),
         (
             "status_undelivered_30003",
             status(3, Status.UNDELIVERED, (Reason.UNREACHABLE, "30003", "Unreachable destination handset")),

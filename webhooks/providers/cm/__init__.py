@@ -1,17 +1,31 @@
-"""CM.com SMS: status reports as JSON, XML or a GET query, and replies as JSON; CM signs nothing.
+"""CM.com SMS: status reports as JSON, XML or a GET query, and replies as JSON; CM signs nothing. Sending is in sending.py.
 
 From stored copies of https://developers.cm.com/messaging/docs/incoming-status-report and …/incoming-messages, not from live
 traffic; the GET forms, the meaning of the codes and status 4 come from third-party code. Quirks: the content type says
-nothing about the body, a report names only our reference, and `received` has no zone.
+nothing about the body, a report names only our reference, and `received` has no zone. A message cannot be asked for, and
+callbacks are configured by hand, in CM's app only.
 """
 
 from typing import Any
 from xml.etree.ElementTree import Element
 from zoneinfo import ZoneInfo
 
+from trackly.calls import Dialogue
 from trackly.payloads import last_of, looks_like_xml, read_json, read_pairs, read_xml
 from trackly.raw import RawRequest
-from webhooks.providers.base import BadPayload, Provider, bounded, fields_of, text_of, time_of, unsigned
+from webhooks.orders import Checked, Hook, Outcome, Sent, Step, StepState, Text
+from webhooks.providers.base import (
+    BadPayload,
+    Config,
+    Field,
+    Provider,
+    bounded,
+    fields_of,
+    text_of,
+    time_of,
+    unsigned,
+)
+from webhooks.providers.cm import sending
 from webhooks.statuses import Item, Reason, Reply, Report, Status, Unreadable, fingerprint
 
 # Inferred: no page names the zone of `received`; CM runs on Dutch time.
@@ -22,6 +36,17 @@ class CM(Provider):
     name = "CM.com"
     docs = "https://developers.cm.com/messaging/docs/incoming-status-report"
     methods = ("POST", "GET")
+    max_characters = sending.MAX_CHARACTERS
+    config = (
+        Field(
+            name="product_token",
+            label="Product token",
+            secret=True,
+            required=True,
+            pattern=r"[0-9A-Za-z-]+",
+            help="In CM's app under Channels, Gateway. Callbacks come without it; sending needs it.",
+        ),
+    )
     statuses = {
         "0": Status.SENT,
         "1": Status.REJECTED,
@@ -102,6 +127,17 @@ class CM(Provider):
             to=to,
             identity=(reference, to, code, error),
         )
+
+    def send(self, text: Text, config: Config) -> Dialogue[Sent]:
+        return sending.send(text, config)
+
+    def check(self, config: Config) -> Dialogue[Checked]:
+        return sending.check(config)
+
+    def steps(self, config: Config, hook: Hook) -> tuple[Step, ...]:
+        # The URL holds our token and is not repeated here: the page shows it to those who may see it.
+        step = Step(key="callback", title="Paste the callback URL in CM's app", do=_paste, undo=_take_out, look=_paste)
+        return (step,)
 
 
 def _messages(body: dict[str, Any]) -> list[Any]:
@@ -188,6 +224,27 @@ def _children(element: Element) -> dict[str, Element]:
 def _tag(element: Element) -> str:
     """The element's name in lower case, without its namespace."""
     return element.tag.rpartition("}")[2].lower()
+
+
+def _paste() -> Dialogue[Outcome]:
+    yield from ()
+    return Outcome(
+        state=StepState.BY_HAND,
+        said="CM cannot be told by API where its callbacks go, nor asked where they go now.",
+        fix="Copy the callback URL shown above. In CM's app, in the settings of your gateway (Channels, Gateway), paste it in"
+        " two places: as the URL for status reports and as the URL for incoming messages (MO); choose POST and JSON. Or ask"
+        " CM's support to. With the first callback this turns to configured by itself.",
+    )
+
+
+def _take_out() -> Dialogue[Outcome]:
+    yield from ()
+    return Outcome(
+        state=StepState.BY_HAND,
+        said="What was pasted in CM's app is still there: CM has no API to take it out.",
+        fix="In CM's app, remove the callback URL from status reports and from incoming messages (MO). Until then CM calls it,"
+        " is refused, and tries again: reports for seven days, replies for a month.",
+    )
 
 
 adapter = CM()
