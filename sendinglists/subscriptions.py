@@ -1,9 +1,17 @@
 """Owns opt-outs and opt-ins: decide() enters decisions once and moves subscriptions and suppressions to the latest of them.
 
-Latest by the provider's time (else ours); ties opt out. So any order of arrival ends in the same state.
+Latest by the provider's time (else ours); ties opt out. So any order of arrival ends in the same state. An opt-in reopens as
+much as an opt-out at the same place closes: a START on a list whose STOP closes that list alone leaves a number that was
+closed for its brand or for the whole account, by a person or by the API, closed; a START on a list whose STOP closes the
+whole account reopens it, whoever closed it.
+
+Whoever decides about a number locks its contact first, and whoever claims a message to it shares that lock: a claim sees the
+opt-out, or the opt-out waits until the claim is committed and stands after it. Locks are taken in one order: contacts, then
+subscriptions, both by id, then suppressions.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,8 +21,11 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from sendinglists.models import SendingList, Subscription, SubscriptionChange
+from sendinglists.models import SendingList, Subscription, SubscriptionChange, Suppression
+from trackly.columns import columns
 from trackly.models import AuditEntry
+from trackly.phones import e164
+from trackly.text import clean
 from trackly.totals import Key, Totals, hour_of
 from webhooks.statuses import Decision, fingerprint
 
@@ -46,6 +57,7 @@ def decide(decisions: list[Decided], totals: Totals) -> None:
     if not decisions:
         return
     on_lists = [item for item in decisions if item.list_id is not None]
+    lock_contacts((item.account_id, item.phone) for item in decisions)
     subscriptions = _subscriptions(on_lists)
     fresh = _enter(on_lists, subscriptions)
     for item in fresh:
@@ -85,6 +97,133 @@ def _undoing(row: SubscriptionChange, now: datetime) -> Decided:
     )
 
 
+# --- what people and programs ask for, rather than write
+
+
+def opt_out(
+    account_id: int, phones: Iterable[str], *, list_id: int | None, origin: str, at: datetime, user: Any = None
+) -> int:
+    """How many numbers it closed that were not: for the list and whatever its STOP closes, or for the whole account.
+
+    Repeated, it changes and counts nothing. Raises SendingList.DoesNotExist for a list the account does not have.
+    """
+    return _settle(account_id, phones, Decision.OPT_OUT, list_id=list_id, origin=origin, at=at, user=user)
+
+
+def opt_in(account_id: int, phones: Iterable[str], *, list_id: int, origin: str, at: datetime, user: Any = None) -> int:
+    """How many numbers it opened, as opt_out() closes them. One that was decided about later than `at` is left alone."""
+    return _settle(account_id, phones, Decision.OPT_IN, list_id=list_id, origin=origin, at=at, user=user)
+
+
+def suppress(account_id: int, phones: Iterable[str], *, brand: str, cause: str, at: datetime) -> int:
+    """Close numbers for a brand, '' being the whole account; how many were open. No list's START opens a brand's again
+    unless STOP on it closes the brand."""
+    return _close(account_id, phones, brand=brand, cause=cause, at=at, is_active=True)
+
+
+def unsuppress(account_id: int, phones: Iterable[str], *, brand: str, cause: str, at: datetime) -> int:
+    """Open them again; how many were closed. What a list was opted out of stays so."""
+    return _close(account_id, phones, brand=brand, cause=cause, at=at, is_active=False)
+
+
+def _settle(
+    account_id: int,
+    phones: Iterable[str],
+    decision: Decision,
+    *,
+    list_id: int | None,
+    origin: str,
+    at: datetime,
+    user: Any,
+) -> int:
+    if list_id is not None:
+        SendingList.objects.only("id").get(pk=list_id, account_id=account_id)
+    asked = [_asked(account_id, phone, decision, list_id, origin, at) for phone in _numbers(phones)]
+    totals = Totals()
+    with transaction.atomic():
+        lock_contacts((item.account_id, item.phone) for item in asked)
+        stood = _standing(asked)
+        decide([item for item in asked if item.phone not in stood], totals)
+        _hold([item for item in asked if item.phone in stood])
+        totals.write()
+        n = len(_standing(asked) - stood)
+        if user is not None and n:
+            where = f"sending list {list_id}" if list_id is not None else f"account {account_id}"
+            verb = "opted out" if decision == Decision.OPT_OUT else "opted in"
+            AuditEntry.objects.create(user=user, account_id=account_id, verb=verb, target=where, detail=f"{n} numbers")
+    return n
+
+
+def _asked(account_id: int, phone: str, decision: Decision, list_id: int | None, origin: str, at: datetime) -> Decided:
+    return Decided(
+        account_id=account_id,
+        list_id=list_id,
+        phone=phone,
+        decision=decision,
+        at=at,
+        origin=origin,
+        is_proven=True,
+        fingerprint=fingerprint((str(origin), decision.value, at.isoformat())),
+        request_uid=None,
+    )
+
+
+def _numbers(phones: Iterable[str]) -> list[str]:
+    return sorted({e164(phone) for phone in phones} - {""})
+
+
+def _standing(asked: list[Decided]) -> set[str]:
+    """The numbers about which this was decided already, and stands."""
+    if not asked:
+        return set()
+    one, phones = asked[0], [item.phone for item in asked]
+    if one.list_id is None:
+        return _closed(one.account_id, phones, "")
+    rows = Subscription.objects.filter(
+        sending_list_id=one.list_id, contact__account_id=one.account_id, contact__phone__in=phones
+    )
+    held = rows.filter(state=_STATE[one.decision], decided_at__isnull=False)
+    return set(held.values_list("contact__phone", flat=True))
+
+
+def _hold(decisions: list[Decided]) -> None:
+    """What stands already gains neither history nor a total, only its time: an older decision heard of late must not undo it."""
+    _move(decisions, _subscriptions([item for item in decisions if item.list_id is not None]))
+    _suppress(decisions)
+
+
+def _close(account_id: int, phones: Iterable[str], *, brand: str, cause: str, at: datetime, is_active: bool) -> int:
+    numbers, brand = _numbers(phones), clean(brand.strip(), 100)
+    if not numbers:
+        return 0
+    with transaction.atomic():
+        lock_contacts((account_id, phone) for phone in numbers)
+        before = _closed(account_id, numbers, brand)
+        rows = [(account_id, phone, brand, is_active, at, clean(cause, 200), None) for phone in numbers]
+        with connection.cursor() as cursor:
+            cursor.execute(_SUPPRESS, columns(rows))
+        return len(before ^ _closed(account_id, numbers, brand))
+
+
+def _closed(account_id: int, phones: list[str], brand: str) -> set[str]:
+    held = Suppression.objects.filter(account_id=account_id, phone__in=phones, brand=brand, is_active=True)
+    return set(held.values_list("phone", flat=True))
+
+
+# --- entering
+
+
+def lock_contacts(people: Iterable[tuple[int, str]]) -> None:
+    """Make the contacts (account, phone) that are missing and lock all of them, within the caller's transaction."""
+    places = sorted(set(people))
+    if not places:
+        return
+    arrays = columns(places)
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE_CONTACTS, arrays)
+        cursor.execute(_LOCK_CONTACTS, arrays)
+
+
 def _warn(fresh: list[Decided]) -> None:
     """Anybody who knows the account id could be closing its lists; a person should look."""
     unproven = Counter(item.account_id for item in fresh if not item.is_proven)
@@ -93,16 +232,13 @@ def _warn(fresh: list[Decided]) -> None:
 
 
 def _subscriptions(decisions: list[Decided]) -> dict[tuple[str, int | None], int]:
-    """(phone, list) -> subscription, made where missing and locked in the order of ids."""
+    """(phone, list) -> subscription of contacts that are locked, made where missing and locked in the order of ids."""
     if not decisions:
         return {}
-    people = sorted({(item.account_id, item.phone) for item in decisions})
-    places = sorted({(item.account_id, item.phone, item.list_id) for item in decisions})
+    places = columns(sorted({(item.account_id, item.phone, item.list_id or 0) for item in decisions}))
     with connection.cursor() as cursor:
-        cursor.execute(_MAKE_CONTACTS, [list(column) for column in zip(*people, strict=True)])
-        columns = [list(column) for column in zip(*places, strict=True)]
-        cursor.execute(_MAKE_SUBSCRIPTIONS, columns)
-        cursor.execute(_LOCK_SUBSCRIPTIONS, columns)
+        cursor.execute(_MAKE_SUBSCRIPTIONS, places)
+        cursor.execute(_LOCK_SUBSCRIPTIONS, places)
         return {(phone, list_id): id for id, phone, list_id in cursor.fetchall()}
 
 
@@ -116,14 +252,16 @@ def _enter(decisions: list[Decided], subscriptions: dict[tuple[str, int | None],
         for (subscription, _), item in rows.items()
     ]  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT_CHANGES, [list(column) for column in zip(*values, strict=True)])
+        cursor.execute(_INSERT_CHANGES, columns(values))
         return [rows[subscription, bytes(mark)] for subscription, mark in cursor.fetchall()]
 
 
 def _move(fresh: list[Decided], subscriptions: dict[tuple[str, int | None], int]) -> None:
     latest: dict[int, Decided] = {}
     for item in fresh:
-        key = subscriptions[item.phone, item.list_id]
+        key = subscriptions.get((item.phone, item.list_id))
+        if key is None:
+            continue
         if key not in latest or _order(item) > _order(latest[key]):
             latest[key] = item
     if not latest:
@@ -132,7 +270,7 @@ def _move(fresh: list[Decided], subscriptions: dict[tuple[str, int | None], int]
         (key, _STATE[item.decision], item.at, item.decision == Decision.OPT_OUT) for key, item in sorted(latest.items())
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_MOVE, [list(column) for column in zip(*states, strict=True)])
+        cursor.execute(_MOVE, columns(states))
 
 
 def _order(item: Decided) -> tuple[datetime, bool]:
@@ -157,7 +295,7 @@ def _suppress(decisions: list[Decided]) -> None:
         for key, item in sorted(latest.items())
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_SUPPRESS, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(_SUPPRESS, columns(rows))
 
 
 def _scope(sending_list: SendingList | None) -> str | None:
@@ -178,6 +316,12 @@ _MAKE_CONTACTS = """
 INSERT INTO sendinglists_contact (account_id, phone, created_at)
 SELECT account_id, phone, now() FROM unnest(%s::bigint[], %s::text[]) AS person (account_id, phone)
 ON CONFLICT (account_id, phone) DO NOTHING
+"""
+_LOCK_CONTACTS = """
+SELECT FROM unnest(%s::bigint[], %s::text[]) AS person (account_id, phone)
+JOIN sendinglists_contact contact ON contact.account_id = person.account_id AND contact.phone = person.phone
+ORDER BY contact.id
+FOR NO KEY UPDATE OF contact
 """
 _MAKE_SUBSCRIPTIONS = """
 INSERT INTO sendinglists_subscription (account_id, contact_id, sending_list_id, state)

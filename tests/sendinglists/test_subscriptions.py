@@ -1,11 +1,16 @@
 """decide(): decisions entered once, subscriptions and suppressions moved to the latest of them in any order."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +26,19 @@ pytestmark = pytest.mark.django_db
 NINE = datetime(2026, 11, 23, 9, tzinfo=UTC)
 PHONE = "+14155550101"
 OUT, IN = Decision.OPT_OUT, Decision.OPT_IN
+
+
+SHARE = "SELECT id FROM sendinglists_contact WHERE phone = %s FOR SHARE"
+
+
+@contextmanager
+def second_connection() -> Iterator[psycopg.Connection]:
+    """As another process has it; what it did is taken back at the end."""
+    there = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    with psycopg.connect(**{name: there[name] for name in names if there.get(name)}) as other:
+        yield other
+        other.rollback()
 
 
 @pytest.fixture
@@ -151,3 +169,74 @@ def test_subscriptions_are_made_in_the_order_of_contacts_and_lists_whatever_the_
     made = list(Subscription.objects.order_by("id").values_list("contact_id", "sending_list_id"))
     assert len(made) == 900
     assert made == sorted(made)
+
+
+# --- the lock that sending shares
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_list", [True, False])
+def test_a_claim_waits_for_an_opt_out_that_is_under_way_and_then_sees_it(line: SendingList, has_list: bool) -> None:
+    """Also where no list is concerned, and where nobody knew the number: the claim's own row is the one that is locked."""
+    Contact.objects.create(account=line.account, phone=PHONE)
+    where = {} if has_list else {"list_id": None}
+    with transaction.atomic():
+        enter(decided(line, OUT, **where))
+        with second_connection() as other, pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute(SHARE + " NOWAIT", [PHONE])
+    with second_connection() as other:
+        assert len(other.execute(SHARE, [PHONE]).fetchall()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_list", [True, False])
+def test_an_opt_out_waits_for_a_claim_that_is_under_way(line: SendingList, has_list: bool) -> None:
+    Contact.objects.create(account=line.account, phone=PHONE)
+    where = {} if has_list else {"list_id": None}
+    with second_connection() as other:
+        other.execute(SHARE, [PHONE])
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(OperationalError), transaction.atomic():
+            enter(decided(line, OUT, **where))
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    assert not Subscription.objects.filter(state="opted_out").exists()
+    assert held() == set()
+
+
+def test_everybody_decided_about_is_a_contact_also_without_a_list(line: SendingList) -> None:
+    enter(decided(None, OUT, account_id=line.account_id))
+    assert Contact.objects.get().phone == PHONE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_decisions_about_the_same_people_in_two_orders_wait_and_never_deadlock(line: SendingList) -> None:
+    other_line = SendingListFactory(provider_account=line.provider_account)
+    phones = [f"+1415555{n:04d}" for n in range(40)]
+    failed: list[Exception] = []
+
+    def batches(mine: SendingList, order: list[str], minute: int) -> None:
+        try:
+            for n in range(10):
+                with transaction.atomic():
+                    for_list = None if n % 3 == 0 else mine.id
+                    enter(*(decided(mine, OUT, minute + n, list_id=for_list, phone=phone) for phone in order))
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(batches, line, phones, 0)
+        pool.submit(batches, other_line, phones[::-1], 100)
+    assert failed == []
+
+
+def test_a_batch_of_any_size_costs_the_same_number_of_statements(line: SendingList) -> None:
+    def cost(n: int) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            decide([decided(line, OUT, key=str(n), phone=f"+1415{n}{k:04d}") for k in range(n)], Totals())
+        return len(queries)
+
+    assert cost(300) == cost(100)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from twilio.request_validator import RequestValidator
 
 from sendinglists.models import Message, SendingList, Subscription, SubscriptionChange, Suppression
@@ -17,7 +19,7 @@ from tests.factories import (
     SubscriptionFactory,
 )
 from tests.webhooks.calls import OURS, PERSON, call, reply, report, tell, token_url
-from trackly.models import HourlyTotal
+from trackly.models import Account, HourlyTotal
 from webhooks.inbound.models import InboundRequest, Reply
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +154,61 @@ def test_reply_without_a_number_it_came_from_decides_nothing(line: SendingList, 
     work_off()
     assert states() == []
     assert not Suppression.objects.exists()
+
+
+# --- the words of an account
+
+
+def test_a_batch_is_read_by_the_words_of_each_reply_s_own_account(line: SendingList, work_off: WorkOff) -> None:
+    stranger = SendingListFactory(number=OURS)
+    Account.objects.filter(id=line.account_id).update(opt_out_words=["Adiós"], harmless_words=["end"])
+    for party in (line.provider_account, stranger.provider_account):
+        tell(party, *(reply(text, key=text, at=NINE) for text in ("adios!", "END")))
+    work_off()
+    found = Reply.objects.order_by("text").values_list("text", "decision")
+    assert dict(found.filter(account=line.account)) == {"END": "reply", "adios!": "opt_out"}
+    assert dict(found.filter(account=stranger.account)) == {"END": "opt_out", "adios!": "reply"}
+
+
+def test_spam_opts_out_where_the_account_wants_it(line: SendingList, work_off: WorkOff) -> None:
+    tell(line.provider_account, reply("this is spam", key="1", at=NINE))
+    work_off()
+    assert states() == []
+    Account.objects.update(junk_opts_out=True)
+    tell(line.provider_account, reply("this is spam", key="2", at=TEN))
+    work_off()
+    assert states() == ["opted_out"]
+
+
+def test_words_of_accounts_cost_one_statement_a_batch(line: SendingList, work_off: WorkOff) -> None:
+    for n in range(3):
+        other = SendingListFactory()
+        tell(other.provider_account, *(reply("hello", key=f"{n} {k}", to=other.number) for k in range(20)))
+    with CaptureQueriesContext(connection) as queries:
+        work_off()
+    assert len([query for query in queries if "opt_out_words" in query["sql"] and '"name"' not in query["sql"]]) == 1
+
+
+def test_the_provider_s_own_classification_wins_over_every_word(work_off: WorkOff) -> None:
+    party = ProviderAccountFactory(provider="twilio", settings={"auth_token": "t"})
+    SendingListFactory(provider_account=party, number=OURS)
+    Account.objects.update(opt_out_words=["hello"], harmless_words=["stop"])
+    for key, body, said in (("1", "stop", "STOP"), ("2", "hello", "HELP")):
+        form = {
+            "MessageSid": key,
+            "SmsStatus": "received",
+            "From": PERSON,
+            "To": OURS,
+            "Body": body,
+            "OptOutType": said,
+        }
+        target = token_url(party)
+        signature = RequestValidator("t").compute_signature("https://hooks.example.com" + target, form)
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
+        assert call(target, urlencode(form).encode(), headers=headers).status == 200
+    work_off()
+    assert dict(Reply.objects.values_list("text", "decision")) == {"stop": "opt_out", "hello": "help"}
+    assert states() == ["opted_out"]
 
 
 # --- decisions the providers tell of

@@ -33,12 +33,12 @@ STORIES = (
     Story(weight=8, texts=(_STOP,)),
     Story(weight=6, texts=(Text("Thanks, got it", Decision.NONE),)),
     Story(weight=3, texts=(Text("Stop!", Decision.OPT_OUT, times=2),)),
-    # Misspelt: a person has to read it.
-    Story(weight=2, texts=(Text("STPO", Decision.NONE), _STOP)),
+    # Misspelt, and understood; the second decides nothing new.
+    Story(weight=2, texts=(Text("STPO", Decision.OPT_OUT), _STOP)),
     Story(weight=2, texts=(_STOP, Text("START", Decision.OPT_IN))),
     Story(weight=2, texts=(Text("HELP", Decision.HELP),)),
     Story(weight=1, texts=(_STOP,), to_unknown_number=True),
     Story(weight=2, texts=(Text("is this still on? 😀", Decision.NONE, times=2),)),
-    Story(weight=1, texts=(Text("STPO SENDING THIS", Decision.NONE),)),
+    Story(weight=1, texts=(Text("STPO SENDING THIS", Decision.OPT_OUT),)),
     Story(weight=1, texts=(Text("unsubscribe", Decision.OPT_OUT), Text("stop by tomorrow", Decision.NONE))),
 )

@@ -1,6 +1,6 @@
 """Owns inbound SMS: stored once, given to the list they were sent to, and read for what they decide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -8,10 +8,11 @@ from django.db import connection
 
 from sendinglists.models import SubscriptionChange
 from sendinglists.subscriptions import Decided
+from trackly.models import Account
 from trackly.phones import e164
 from trackly.totals import Key, Totals, hour_of
 from webhooks.inbound.timeline import Tally
-from webhooks.keywords import classify
+from webhooks.keywords import DEFAULT, Words, classify
 from webhooks.statuses import Decision, Reply, fingerprint
 
 
@@ -27,9 +28,8 @@ class HeardReply:
     received_at: datetime
     request_uid: UUID
 
-    @property
-    def decision(self) -> Decision:
-        return self.reply.decision or classify(self.reply.text)
+    decision: Decision = Decision.NONE
+    """Read from the text by apply_replies(), where the vendor made no classification of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ def apply_replies(heard: list[HeardReply], tally: Tally, totals: Totals) -> list
     """Store a batch of replies; what they decide. What came of each is counted into `tally`."""
     if not heard:
         return []
+    heard = _read(heard)
     targets = _targets(heard)
     fresh = _insert(heard, targets)
     decisions = []
@@ -61,6 +62,17 @@ def apply_replies(heard: list[HeardReply], tally: Tally, totals: Totals) -> list
         if decided is not None:
             decisions.append(decided)
     return decisions
+
+
+def _read(heard: list[HeardReply]) -> list[HeardReply]:
+    """Each with what it decides. A vendor's own classification wins: it has acted on it."""
+    accounts = {item.account_id for item in heard if item.reply.decision is None}
+    rows = Account.objects.filter(id__in=accounts).values_list("id", "opt_out_words", "harmless_words", "junk_opts_out")
+    words = {id: Words(opt_out, harmless, junk) for id, opt_out, harmless, junk in rows}
+    return [
+        replace(item, decision=item.reply.decision or classify(item.reply.text, words.get(item.account_id, DEFAULT)))
+        for item in heard
+    ]
 
 
 def _decide(item: HeardReply, target: _Target, tally: Tally) -> Decided | None:

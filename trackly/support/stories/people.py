@@ -1,12 +1,49 @@
 """Owns the stories of a contact, of its subscriptions and of a closed number: "I texted STOP and still get messages"."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from sendinglists.models import Contact, Message, Subscription, SubscriptionChange, Suppression
-from trackly.showing import Badge, Phone, Shown
+from trackly.showing import Badge, Link, Phone, Shown
 from trackly.stories import Act, Moment, Story, Table
-from trackly.support.stories.rows import MOST, by_time, link, request_link, state_of
+from trackly.support.stories.rows import MOST, by_time, change_url, link, list_url, request_link, state_of
 from webhooks.inbound.models import Reply
+from webhooks.keywords import is_junk
+from webhooks.statuses import Decision, Reason, Status
+
+# So many messages of a number are looked through; the newest.
+LOOKED_THROUGH = 1_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Closure:
+    """One opt-out: what it covers from when to when, and what became of the messages it covers."""
+
+    since: datetime
+    until: datetime | None
+    """When an opt-in came; None: it did not."""
+    list_id: int | None
+    """None: a brand, or everything."""
+    brand: str
+    """'': the whole account."""
+    where: Shown
+    by: str
+    request_uid: UUID | None
+    late: list[Message] = field(default_factory=list)
+    kept_back: list[Message] = field(default_factory=list)
+
+    def covers(self, message: Message) -> bool:
+        if self.list_id is not None:
+            return message.sending_list_id == self.list_id
+        return not self.brand or (message.sending_list is not None and message.sending_list.brand == self.brand)
+
+    def holds_at(self, moment: datetime) -> bool:
+        return self.since < moment and not self.is_over_at(moment)
+
+    def is_over_at(self, moment: datetime) -> bool:
+        return self.until is not None and self.until < moment
 
 
 def contact_story(row: Contact, *, is_revealed: bool) -> Story:
@@ -21,33 +58,84 @@ def contact_story(row: Contact, *, is_revealed: bool) -> Story:
     sent = list(
         Message.objects.filter(account_id=row.account_id, to=row.phone)
         .select_related("sending_list")
-        .order_by("-id")[:MOST]
+        .defer("body")
+        .order_by("-id")[:LOOKED_THROUGH]
     )
-    after = sent_after_opt_out(held, closed, sent)
+    closures = closures_of(held, closed, changes)
+    look_through(closures, sent)
+    late = {message.pk for closure in closures for message in closure.late}
+    kept_back = {message.pk for closure in closures for message in closure.kept_back}
     return Story(
         state=_state(held, closed),
         headline=_headline(held, closed),
-        why=tuple(_why(after)),
+        why=tuple(_why(len(late), len(kept_back))),
         facts=(("Phone", Phone(row.phone)), ("Account", link(row.account)), ("Known since", row.created_at)),
-        moments=tuple(_moments(row, changes, sent, {message.pk for message in after})),
-        tables=(_subscriptions(held), _suppressions(closed)),
+        moments=tuple(_moments(row, changes, sent[:MOST], late, kept_back)),
+        tables=(_after(closures, row, is_revealed=is_revealed), _subscriptions(held), _suppressions(closed)),
         holds_secrets=True,
         is_revealed=is_revealed,
     )
 
 
-def sent_after_opt_out(held: list[Subscription], closed: list[Suppression], sent: list[Message]) -> list[Message]:
-    """The messages that went out though the number was closed for them by then."""
-    out = {item.sending_list_id: item.decided_at for item in held if item.state == Subscription.State.OPTED_OUT}
-    shut = {item.brand: item.decided_at for item in closed if item.is_active}
-    late = []
+def closures_of(
+    held: list[Subscription], closed: list[Suppression], changes: list[SubscriptionChange]
+) -> list[Closure]:
+    """Every opt-out of the number, the first one first."""
+    found = [_of_change(change, changes) for change in changes if change.decision == Decision.OPT_OUT]
+    known = {closure.list_id for closure in found}
+    found += [
+        Closure(since=row.decided_at, until=None, list_id=row.sending_list_id, brand="", where=link(row.sending_list),
+                by="", request_uid=None)
+        for row in held
+        if row.state == Subscription.State.OPTED_OUT and row.decided_at and row.sending_list_id not in known
+    ]  # fmt: skip
+    found += [
+        Closure(since=row.decided_at, until=None, list_id=None, brand=row.brand, where=row.brand or "The whole account",
+                by=row.cause, request_uid=row.request_uid)
+        for row in closed
+        if row.is_active
+    ]  # fmt: skip
+    return sorted(found, key=lambda closure: closure.since)
+
+
+def _of_change(change: SubscriptionChange, changes: list[SubscriptionChange]) -> Closure:
+    sending_list = change.subscription.sending_list
+    opened = [
+        other.at
+        for other in changes
+        if other.subscription_id == change.subscription_id
+        and other.decision == Decision.OPT_IN
+        and other.at > change.at
+    ]
+    return Closure(
+        since=change.at,
+        until=min(opened, default=None),
+        list_id=sending_list.pk,
+        brand="",
+        where=link(sending_list),
+        by=change.get_origin_display(),
+        request_uid=change.request_uid,
+    )
+
+
+def look_through(closures: list[Closure], sent: Iterable[Message]) -> None:
+    """Give each opt-out the messages that went out in spite of it, and those that did not because of it."""
     for message in sent:
-        brand = message.sending_list.brand if message.sending_list else ""
-        since: list[datetime | None] = [out.get(message.sending_list_id or 0), shut.get("")]
-        since += [shut.get(brand)] if brand else []
-        if any(at is not None and message.created_at > at for at in since):
-            late.append(message)
-    return late
+        covering = [closure for closure in closures if closure.covers(message)]
+        if message.status == Status.DROPPED:
+            if message.reason == Reason.OPT_OUT:
+                # It may have been made before the opt-out that kept it back: whichever ended first after its making did.
+                by = [closure for closure in covering if not closure.is_over_at(message.created_at)]
+                for closure in by[:1]:
+                    closure.kept_back.append(message)
+            continue
+        if message.due_at and not message.handed_at:
+            continue
+        # The moment of decision: from then on the provider has it.
+        went_at = message.handed_at or message.sent_at or message.created_at
+        for closure in covering:
+            if closure.holds_at(went_at):
+                closure.late.append(message)
 
 
 def _state(held: list[Subscription], closed: list[Suppression]) -> Shown:
@@ -68,27 +156,58 @@ def _headline(held: list[Subscription], closed: list[Suppression]) -> str:
     return "This number is opted out of nothing."
 
 
-def _why(after: list[Message]) -> list[str]:
-    if not after:
-        return ["No message was sent to it after an opt-out that covers the message's list."]
+def _why(late: int, kept_back: int) -> list[str]:
+    said = [f"{kept_back} more would have gone out and were kept back because of an opt-out."] if kept_back else []
+    if not late:
+        return ["No message was sent to it after an opt-out that covers the message's list.", *said]
     return [
-        f"{len(after)} of the messages below were created after an opt-out that covers their list: they stand out in the "
-        "timeline. Look at when the STOP reached us (its request) and when each was created."
+        f"{late} of the messages below were created after an opt-out that covers their list: they stand out in the "
+        "timeline. Look at when the STOP reached us (its request) and when each was created.",
+        *said,
     ]
 
 
-def _moments(row: Contact, changes: list[SubscriptionChange], sent: list[Message], late: set[int]) -> list[Moment]:
+def _after(closures: list[Closure], row: Contact, *, is_revealed: bool) -> Table:
+    rows: list[tuple[Shown, ...]] = [
+        (
+            closure.since,
+            closure.where,
+            closure.by,
+            request_link(closure.request_uid, "how it came"),
+            Badge(str(len(closure.late)), "bad") if closure.late else "none",
+            link(closure.late[0]) if closure.late else None,
+            Link(f"{len(closure.kept_back)}, the newest", change_url(closure.kept_back[0]))
+            if closure.kept_back
+            else "none",
+            closure.until,
+        )
+        for closure in reversed(closures[-MOST:])
+    ]
+    return Table(
+        title="What was sent after each opt-out",
+        columns=("Counts from", "Closed", "By", "Came in", "Sent after it", "The newest", "Kept back by it", "Until"),
+        rows=rows,
+        empty="It never opted out, and nobody closed it.",
+        # The address names the number.
+        more=list_url(Message, q=row.phone) if is_revealed else "",
+    )
+
+
+def _moments(
+    row: Contact, changes: list[SubscriptionChange], sent: list[Message], late: set[int], kept_back: set[int]
+) -> list[Moment]:
     found = []
     # Before what it decided: they bear one time.
     replies = (
         Reply.objects.filter(sender=row.phone, account_id=row.account_id).select_related("sending_list").order_by("-id")
     )
     for reply in replies[:MOST]:
+        label = ", which calls it spam" if is_junk(reply.text) else ""
         found.append(
             Moment(
                 at=reply.at or reply.received_at,
                 what="Reply",
-                detail=f"“{reply.text[:160]}”",
+                detail=f"“{reply.text[:160]}”{label}",
                 source=link(reply, "reply"),
             )
         )
@@ -100,12 +219,19 @@ def _moments(row: Contact, changes: list[SubscriptionChange], sent: list[Message
                 at=change.at, what=state_of(change, "decision"), detail=detail, source=request_link(change.request_uid)
             )
         )
-    for message in sent:
-        where = f"to {message.sending_list.name}" if message.sending_list else "without a list"
-        what = Badge("Sent after the opt-out", "bad") if message.pk in late else Badge("Message", "note")
-        detail = f"{where}; it is {message.get_status_display().lower()}"
-        found.append(Moment(at=message.created_at, what=what, detail=detail, source=link(message)))
+    found += [_message_moment(message, late, kept_back) for message in sent]
     return sorted(found, key=lambda moment: by_time(moment.at))
+
+
+def _message_moment(message: Message, late: set[int], kept_back: set[int]) -> Moment:
+    where = f"to {message.sending_list.name}" if message.sending_list else "without a list"
+    what = Badge("Message", "note")
+    if message.pk in late:
+        what = Badge("Sent after the opt-out", "bad")
+    elif message.pk in kept_back:
+        what = Badge("Kept back", "good")
+    detail = f"{where}; it is {message.get_status_display().lower()}"
+    return Moment(at=message.created_at, what=what, detail=detail, source=link(message))
 
 
 def _subscriptions(held: list[Subscription]) -> Table:
