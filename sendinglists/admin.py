@@ -10,8 +10,16 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from sendinglists import subscriptions
-from sendinglists.forms import PREFIX, ProviderAccountForm, form_for, initial_for
+from sendinglists import numbers, setup, subscriptions
+from sendinglists.forms import (
+    UNCHECKED,
+    WRITTEN,
+    ProviderAccountForm,
+    SendingListForm,
+    fields_of,
+    form_for,
+    initial_for,
+)
 from sendinglists.models import (
     Contact,
     Link,
@@ -28,8 +36,8 @@ from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
 from trackly.support.stories import messages as message_stories
-from trackly.support.stories import parties, people
-from webhooks import providers
+from trackly.support.stories import parties, people, provider_accounts
+from webhooks.orders import CannotUse, Checked
 
 # Long enough to change the URL at a provider by hand.
 OVERLAP = timedelta(hours=24)
@@ -44,23 +52,24 @@ class ProviderAccountAdmin(SetUpPage):
         "name",
         "account",
         "provider",
+        columns.state("webhook_state", "Webhooks"),
         columns.of("Proof", lambda row: "demanded" if row.demands_authentication else "waived"),
         columns.of("Addresses", lambda row: row.get_address_policy_display()),
     ]
     list_select_related = ["account"]
-    list_filter = [("account", AutocompleteSelectFilter), "provider"]
+    list_filter = [("account", AutocompleteSelectFilter), "provider", "webhook_state"]
     autocomplete_fields = ["account"]
     search_fields = ["name", "=vendor_account"]
     ordering = ["-id"]
     source = "webhook"
 
     def story(self, request: HttpRequest, row: ProviderAccount, *, is_revealed: bool) -> Story:
-        return parties.provider_story(row, is_revealed=is_revealed)
+        return provider_accounts.provider_story(row, is_revealed=is_revealed)
 
     def get_form(
         self, request: HttpRequest, obj: ProviderAccount | None = None, change: bool = False, **kwargs: Any
     ) -> type[ModelForm]:
-        built = form_for(obj.provider if obj else None)
+        built = form_for(obj)
         if obj is not None:
             for name, value in initial_for(obj).items():
                 built.base_fields[name].initial = value
@@ -68,31 +77,108 @@ class ProviderAccountAdmin(SetUpPage):
 
     def get_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
         shared = ["account", "provider", "name", "demands_authentication", "address_policy"]
-        if obj is None:
-            return shared
-        adapter = providers.get(obj.provider)
-        own = [PREFIX + item.name for item in (adapter.config if adapter else ())]
-        return [*shared, *own, "keep_old_until", "withdraw_old"]
+        return shared if obj is None else [*shared, *fields_of(obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> list[str]:
         return ["account", "provider"] if obj else []
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        page = context["adminform"]
+        if not getattr(page.form, "offers_unchecked", False):
+            page.fieldsets = [
+                (name, options | {"fields": [field for field in options["fields"] if field != UNCHECKED]})
+                for name, options in page.fieldsets
+            ]
+        if page.form.errors:
+            # The form stands below the story, out of sight.
+            said = " ".join(page.form.non_field_errors())
+            messages.error(request, said or "Nothing was saved: the fields below say why.")
+        return super().render_change_form(request, context, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
+        if not change:
+            obj.save()
+            return
+        obj.save(update_fields=WRITTEN)
+        now = timezone.now()
+        if form.checked is not None:
+            _say(request, form.checked)
+        if n := numbers.add(obj, form.new_numbers(), now):
+            messages.success(request, f"{counted(n, 'sending list')} made.")
+        is_new = obj.webhook_state == ProviderAccount.WebhookState.UNSET
+        if (form.has_new_settings or is_new) and setup.is_set_up(obj):
+            setup.want(obj, setup.Task.CONFIGURE, now)
+
+    def response_change(self, request: HttpRequest, obj: ProviderAccount) -> HttpResponse:
+        # Back to its page, not to the list: there the steps are seen.
+        onward = request.POST.copy()
+        onward["_continue"] = "1"
+        request.POST = onward  # type: ignore[assignment]
+        return super().response_change(request, obj)
+
+    def do_configure(self, request: HttpRequest, row: ProviderAccount, word: str) -> str:
+        self._demand(request, row, "Configuring webhooks")
+        if row.removed_at:
+            raise CannotDo("It is retired. Make a new provider account with the same credentials.")
+        setup.want(row, setup.Task.CONFIGURE, timezone.now())
+        audit(request, row, "configured the webhooks of")
+        if row.webhook_state == ProviderAccount.WebhookState.FAILED:
+            raise CannotDo(row.webhook_state_cause)
+        return f"{row.get_webhook_state_display()}: the steps stand below, and their outcome as it comes."
+
+    def do_remove(self, request: HttpRequest, row: ProviderAccount, word: str) -> str:
+        self._demand(request, row, "Retiring")
+        if word != provider_accounts.SURE:
+            raise CannotDo("Nothing was done: choose that you are sure.")
+        setup.remove(row, timezone.now())
+        audit(request, row, "retired")
+        return (
+            "It is retired: its lists are closed, nothing is sent with it any more, and the provider is told to forget us. What "
+            "still arrives is still taken."
+        )
+
+    def do_check(self, request: HttpRequest, row: ProviderAccount, word: str) -> str:
+        self._demand(request, row, "Asking the provider")
+        audit(request, row, "checked the credentials of")
+        try:
+            checked = setup.check_again(row, timezone.now())
+        except CannotUse as error:
+            raise CannotDo(str(error)) from error
+        _warn(request, checked)
+        return checked.said
+
     def do_rotate(self, request: HttpRequest, row: ProviderAccount, word: str) -> str:
-        if not self.has_change_permission(request, row):
-            raise CannotDo("Rotating a token needs the permission to change provider accounts.")
+        self._demand(request, row, "Rotating a token")
         if row.previous_token_until and row.previous_token_until > timezone.now():
             raise CannotDo(
                 f"The former token is still valid until {row.previous_token_until:%Y-%m-%d %H:%M} UTC, and only one can be: "
                 "rotating now would cut off whoever calls it. Rotate again after that."
             )
-        row.rotate_token(until=timezone.now() + OVERLAP)
-        row.save()
+        setup.rotate(row, timezone.now() + OVERLAP, timezone.now())
         audit(request, row, "rotated the token of")
-        return "The callback URL has a new token. Register it at the provider; the old one stays valid for 24 hours."
+        return (
+            "The callback URL has a new token; the old one stays valid for 24 hours. What can be configured at the provider is "
+            "configured with it by itself; what was registered by hand must be changed by hand."
+        )
+
+    def _demand(self, request: HttpRequest, row: ProviderAccount, what: str) -> None:
+        if not self.has_change_permission(request, row):
+            raise CannotDo(f"{what} needs the permission to change provider accounts.")
+
+
+def _say(request: HttpRequest, checked: Checked) -> None:
+    messages.success(request, checked.said)
+    _warn(request, checked)
+
+
+def _warn(request: HttpRequest, checked: Checked) -> None:
+    for warning in checked.warnings:
+        messages.warning(request, warning)
 
 
 @admin.register(SendingList)
 class SendingListAdmin(SetUpPage):
+    form = SendingListForm
     list_display = [
         "name",
         "account",
@@ -110,6 +196,21 @@ class SendingListAdmin(SetUpPage):
 
     def story(self, request: HttpRequest, row: SendingList, *, is_revealed: bool) -> Story:
         return parties.list_story(row, is_revealed=is_revealed)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SendingList | None = None) -> list[str]:
+        # What is configured at the provider goes by them: another number is another list.
+        return ["account", "provider_account", "number"] if obj else []
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "provider_account":
+            kwargs["queryset"] = ProviderAccount.objects.filter(removed_at=None)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: SendingList, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        party = obj.provider_account
+        if (not change or "status" in form.changed_data) and setup.is_set_up(party):
+            setup.want(party, setup.Task.CONFIGURE, timezone.now())
 
 
 @admin.register(Contact)

@@ -31,6 +31,9 @@ ACTS = [
     (SubscriptionChange, "undo", ""),
     (ApiKey, "revoke", ""),
     (ProviderAccount, "rotate", ""),
+    (ProviderAccount, "configure", ""),
+    (ProviderAccount, "check", ""),
+    (ProviderAccount, "remove", "yes"),
 ]
 SELECTED = [
     (InboundRequest, "replay"),

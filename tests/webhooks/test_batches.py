@@ -77,7 +77,7 @@ def test_a_batch_of_500_requests_costs_as_many_statements_as_one_of_50(now: date
         traffic.reports(n, traffic.messages(n))
         return statements(lambda: run(now))
 
-    assert (cost(50), cost(500)) == (9, 9)
+    assert (cost(50), cost(500)) == (10, 10)
     assert traffic.waiting() == 0
 
 

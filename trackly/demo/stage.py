@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.db import models, transaction
+from django.utils import timezone
 
 from postbacks import networks
 from postbacks.models import NetworkConnection, Offer
+from sendinglists import setup
 from sendinglists.models import ProviderAccount, SendingList
 from trackly.models import Account, AddressPolicy
 
@@ -48,6 +50,9 @@ def set_up() -> Stage:
                        fallback_url="https://www.example.com/expired")  # fmt: skip
     plain, signing = (_party(account, name) for name in ("Sandbox, by token", "Sandbox, signed"))
     lists = [_list(account, signing if signs else plain, *entry) for *entry, signs in _LISTS]
+    for party in (plain, signing):
+        if party.webhook_state == ProviderAccount.WebhookState.UNSET:
+            setup.want(party, setup.Task.CONFIGURE, timezone.now())
     offers = [offer for connection in _connections(account) for offer in _offers(connection)]
     return Stage(account=account, plain=plain, signing=signing, lists=lists, offers=offers)
 

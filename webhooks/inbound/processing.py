@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from sendinglists import subscriptions
+from sendinglists import setup, subscriptions
 from trackly.text import clean
 from trackly.totals import Totals
 from webhooks import providers
@@ -39,10 +39,20 @@ def process(rows: list[InboundRequest], now: datetime) -> None:
     decisions = apply_reports(reports, tally, totals) + apply_replies(replies, tally, totals)
     subscriptions.decide(decisions, totals)
     totals.write()
+    setup.heard(_proven_calls(rows), now)
     for row in rows:
         if row.state == State.DONE:
             row.results = tally[row.uid]
             row.outcome = _words(row, tally[row.uid])
+
+
+def _proven_calls(rows: list[InboundRequest]) -> dict[int, datetime]:
+    """Whose authenticated callbacks these are -> when the newest of them came."""
+    calls: dict[int, datetime] = {}
+    for row in rows:
+        if row.party_id is not None and row.proof in (Proof.TOKEN, Proof.SIGNATURE):
+            calls[row.party_id] = max(row.received_at, calls.get(row.party_id, row.received_at))
+    return calls
 
 
 def _parse(row: InboundRequest) -> list[Item]:

@@ -10,25 +10,27 @@ from django.db import transaction
 from django.utils import timezone
 
 from postbacks.models import NetworkConnection, Offer
+from sendinglists import setup
 from sendinglists.models import Link, Message, ProviderAccount, SendingList
-from trackly.models import Account, Membership
+from trackly.models import Account, ApiKey, Membership
 
 
 class Command(BaseCommand):
-    help = "On an empty database: make an account with its owner, a staff user, a sandbox list, connections and a link."
+    help = "On an empty database: make an account with owner and API key, a staff user, a sandbox list, connections, a link."
 
     def handle(self, *args: Any, **options: Any) -> str:
         if Account.objects.exists() or get_user_model().objects.exists():
             return ""
         with transaction.atomic():
-            passwords = create()
+            passwords, key = create()
         lines = [f"  {name:<8} password {password}" for name, password in passwords.items()]
+        lines.append(f"  {'API':<8} key      {key}")
         change = "  change one with: .venv/bin/python manage.py changepassword NAME"
         return "\n".join(["Made on this first start, and shown only now:", *lines, change])
 
 
-def create() -> dict[str, str]:
-    """User name -> generated password."""
+def create() -> tuple[dict[str, str], str]:
+    """User name -> generated password; and a key of the API."""
     users, passwords = get_user_model(), {name: secrets.token_urlsafe(12) for name in ("owner", "staff")}
     owner = users.objects.create_user("owner", password=passwords["owner"])
     users.objects.create_superuser("staff", password=passwords["staff"])
@@ -43,7 +45,10 @@ def create() -> dict[str, str]:
         destination="https://example.com/aff_c?offer_id=1&aff_id=1",
     )
     Link.objects.create(account=account, offer=offer, message=message)
-    return passwords
+    api_key = ApiKey(account=account, name="First key")
+    key = api_key.mint()
+    api_key.save()
+    return passwords, key
 
 
 def _message(account: Account) -> Message:
@@ -55,6 +60,7 @@ def _message(account: Account) -> Message:
     sending_list = SendingList.objects.create(
         account=account, provider_account=party, name="First list", brand="First brand", number="+18005550142"
     )
+    setup.want(party, setup.Task.CONFIGURE, timezone.now())
     return Message.objects.create(
         account=account, provider_account=party, sending_list=sending_list, to="+14155550101", body="Hello from the sandbox",
         created_at=timezone.now() - timedelta(seconds=1),

@@ -1,112 +1,18 @@
-"""Owns the stories of what people set up: provider accounts, sending lists, network connections, offers, links."""
-
-from datetime import datetime
+"""Owns the stories of what people set up: sending lists, network connections, offers, links."""
 
 from django.conf import settings
 from django.utils import timezone
 
 from postbacks import networks
 from postbacks.models import Click, Conversion, NetworkConnection, Offer
-from sendinglists.forms import old_credentials
+from sendinglists import setup
 from sendinglists.models import Link as ShortLink
-from sendinglists.models import ProviderAccount, SendingList
-from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, counted, tone_of
-from trackly.stories import Act, Story, Table
+from sendinglists.models import SendingList
+from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, tone_of
+from trackly.stories import Story, Table
+from trackly.support.stories.provider_accounts import from_reports, masked
 from trackly.support.stories.rows import MOST, link, list_url, state_of
-from webhooks.inbound.callers import last_called
 from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
-
-
-def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
-    """Whether its callbacks reach us and are believed, and the URL to register."""
-    old = [entry["until"] for entry in old_credentials(row)]
-    token = row.callback_token if is_revealed else masked(row.callback_token)
-    base = f"{settings.PUBLIC_BASE_URL}/api/webhook-feedbacks/{row.provider}"
-    return Story(
-        state=_heard(row),
-        headline=f"{row.name}: credentials at {row.provider}, of {row.account}.",
-        why=tuple(_warnings(row)),
-        facts=(
-            ("Callback URL", Raw(f"{base}/{token}")),
-            ("The same without the token", Raw(f"{base}?account={row.account.public_id}")),
-            ("Provider's account id", row.vendor_account),
-            ("Old token valid until", _still(row.previous_token_until)),
-            ("Old credentials valid until", ", ".join(old) or "None are valid."),
-            (
-                "Proof",
-                "demanded" if row.demands_authentication else "waived: anybody who knows the account id is believed",
-            ),
-            ("Addresses", row.get_address_policy_display()),
-            (
-                "Refused and failed",
-                Link("in the failed log", list_url(FailedWebhook, party_id=row.pk, source=Source.WEBHOOK)),
-            ),
-            (
-                "All its requests",
-                Link("raw requests", list_url(InboundRequest, party_id=row.pk, source=Source.WEBHOOK)),
-            ),
-        ),
-        tables=(_lists_of(row),),
-        acts=(
-            Act(
-                verb="rotate",
-                label="Rotate the token",
-                explain="A new callback URL; the old one stays valid for 24 hours",
-            ),
-        ),
-        holds_secrets=True,
-        is_revealed=is_revealed,
-    )
-
-
-def _heard(row: ProviderAccount) -> Badge:
-    """Whether it ever called: what its webhooks are worth shows in that alone."""
-    last = last_called(row.pk)
-    return Badge(f"Called {ago(timezone.now() - last)}", "good") if last else Badge("Never called", "wait")
-
-
-def _warnings(row: ProviderAccount) -> list[str]:
-    said = [row.webhook_state_cause] if row.webhook_state_cause else []
-    said += [public_address_warning()] if public_address_warning() else []
-    if not row.demands_authentication:
-        said.append(
-            "Opt-outs without proof are applied and can be undone; switch the demand on as soon as the provider sends a token or "
-            "a signature."
-        )
-    return said
-
-
-def public_address_warning() -> str:
-    """Why URLs shown here may not work from outside; '' when nothing speaks against them."""
-    if not settings.PUBLIC_BASE_URL:
-        return "PUBLIC_BASE_URL is not set, so the URLs here are incomplete and signatures cannot be checked."
-    if not settings.PUBLIC_BASE_URL.startswith("https://"):
-        return (
-            f"The public address is {settings.PUBLIC_BASE_URL}, without https: no provider should call it from outside."
-        )
-    return ""
-
-
-def masked(token: str) -> str:
-    """Enough to recognise it by."""
-    return f"{token[:4]}{'•' * 8}"
-
-
-def _still(until: datetime | None) -> Shown:
-    return until if until and until > timezone.now() else "None is valid."
-
-
-def _lists_of(row: ProviderAccount) -> Table:
-    rows: list[tuple[Shown, ...]] = [
-        (link(item), Phone(item.number), item.brand, state_of(item, "status"))
-        for item in row.sendinglist_set.order_by("-id")[:MOST]
-    ]
-    return Table(
-        title="Its sending lists",
-        columns=("List", "Number", "Brand", "State"),
-        rows=rows,
-        empty="None: replies find no list.",
-    )
 
 
 def list_story(row: SendingList, *, is_revealed: bool) -> Story:
@@ -121,6 +27,8 @@ def list_story(row: SendingList, *, is_revealed: bool) -> Story:
             ("Provider account", link(row.provider_account)),
             ("Brand", row.brand),
             ("STOP closes", row.get_opt_out_scope_display()),
+            ("Sends at most", f"{row.messages_per_minute:,} messages a minute"),
+            ("Messages from reports", from_reports(row)),
         ),
         tables=(
             Table(
@@ -143,7 +51,7 @@ def connection_story(row: NetworkConnection, *, is_revealed: bool) -> Story:
     adapter = networks.get(row.network)
     token = row.postback_token if is_revealed else masked(row.postback_token)
     url = f"{settings.PUBLIC_BASE_URL}/api/postbacks/{row.network}/{token}?{adapter.template if adapter else ''}"
-    warning = public_address_warning()
+    warning = setup.public_address_warning()
     return Story(
         state=Badge("Token only" if row.token_only else "Token or bare URL", "good" if row.token_only else "note"),
         headline=f"{row.name}: the contract of {row.account} with {row.network}.",
