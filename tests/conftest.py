@@ -9,6 +9,7 @@ import pytest
 from postbacks import directory as postbacks_directory
 from tests.sweeps import sweep
 from trackly import wake
+from trackly.dispatch import Dispatcher
 from trackly.management.commands import work
 from webhooks.inbound import directory as webhooks_directory
 
@@ -40,5 +41,15 @@ def work_off() -> Callable[[], int]:
             done += taken
         sweep(datetime.now(UTC), since=datetime(2000, 1, 1, tzinfo=UTC))
         return done
+
+    return run
+
+
+@pytest.fixture
+def dispatch() -> Callable[..., int]:
+    """Send, ask, call back and configure everything that is due (now, or at the given time); how many calls."""
+
+    def run(now: datetime | None = None) -> int:
+        return Dispatcher(work.lines(), slots=8).drain(now)
 
     return run

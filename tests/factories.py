@@ -142,7 +142,7 @@ class SendingListFactory(DjangoModelFactory):
     provider_account = factory.SubFactory(ProviderAccountFactory)
     account = factory.SelfAttribute("provider_account.account")
     name = factory.Sequence(lambda n: f"List {n}")
-    number = factory.Sequence(lambda n: f"+1800555{n:04d}")
+    number = factory.Sequence(lambda n: f"+1800555{n + 1000:04d}")
 
 
 class ContactFactory(DjangoModelFactory):
@@ -150,7 +150,7 @@ class ContactFactory(DjangoModelFactory):
         model = Contact
 
     account = factory.SubFactory(AccountFactory)
-    phone = factory.Sequence(lambda n: f"+1415555{n:04d}")
+    phone = factory.Sequence(lambda n: f"+1415555{n + 1000:04d}")
 
 
 class SubscriptionFactory(DjangoModelFactory):
@@ -179,7 +179,7 @@ class SuppressionFactory(DjangoModelFactory):
         model = Suppression
 
     account = factory.SubFactory(AccountFactory)
-    phone = factory.Sequence(lambda n: f"+1415556{n:04d}")
+    phone = factory.Sequence(lambda n: f"+1415556{n + 1000:04d}")
     decided_at = factory.LazyFunction(now)
     cause = "Opt-out by reply"
 
@@ -191,7 +191,7 @@ class MessageFactory(DjangoModelFactory):
     sending_list = factory.SubFactory(SendingListFactory)
     provider_account = factory.LazyAttribute(lambda row: row.sending_list.provider_account)
     account = factory.LazyAttribute(lambda row: row.provider_account.account)
-    to = factory.Sequence(lambda n: f"+1415557{n:04d}")
+    to = factory.Sequence(lambda n: f"+1415557{n + 1000:04d}")
     created_at = factory.LazyFunction(now)
 
 

@@ -1,9 +1,7 @@
 """Owns the timeline of a message: reports matched, entered once, and the message's state raised to the greatest of them."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
 from typing import cast
 from uuid import UUID
 
@@ -15,79 +13,10 @@ from sendinglists.models import SubscriptionChange
 from sendinglists.subscriptions import Decided
 from trackly.columns import columns
 from trackly.totals import Key, Totals, hour_of
-from webhooks.statuses import NO_TIME, TIER, Decision, Heard, Origin, Rank, Reason, Report, Status, fingerprint, rank
+from webhooks.inbound.known import Known
+from webhooks.statuses import Decision, Heard, Origin, Reason, Report, Status, fingerprint
 
 SWEEP_LIMIT = 1_000
-# Prices are compared as the column holds them: what differs only beyond it would win or lose by its order.
-_STORED = Decimal("0.000001")
-
-
-@dataclass(slots=True)
-class Known:
-    """A message as the batch sees it; changed in memory, written once."""
-
-    id: int
-    account_id: int
-    provider_account_id: int
-    provider: str
-    reference: str
-    provider_message_id: str
-    list_id: int | None
-    to: str
-    is_test: bool
-    created_at: datetime
-    sent_at: datetime | None
-    handed_at: datetime | None
-    public_id: str
-    status: str
-    status_detail: str
-    status_at: datetime | None
-    status_code: str
-    status_mark: bytes
-    error_status: str
-    error_at: datetime | None
-    error_vendor_code: str
-    error_mark: bytes
-    error_code: str
-    error_text: str
-    reason: str
-    segments: int | None
-    cost: Decimal | None
-    cost_currency: str
-
-    def is_spoken_of_by(self, report: Report) -> bool:
-        """By the name of ours that its callback URL carries, and under no other id of the provider's."""
-        return report.public_id == self.public_id and self.provider_message_id in ("", report.message_key)
-
-    def place(self) -> Rank:
-        return rank(Status(self.status), self.status_at, self.status_code, bytes(self.status_mark))
-
-    def error_place(self) -> Rank:
-        if not self.error_status:
-            return Rank(-1, NO_TIME, 0, "", b"")
-        return rank(Status(self.error_status), self.error_at, self.error_vendor_code, bytes(self.error_mark))
-
-    def hear(self, report: Report, mark: bytes) -> None:
-        """Raise the state to this report where it is greater. Order and repetition make no difference."""
-        if self.is_spoken_of_by(report) and not self.provider_message_id:
-            self.provider_message_id = report.message_key
-        if self.sent_at is None and TIER[report.status] and report.status not in (Status.DROPPED, Status.REJECTED):
-            # Whoever speaks of it took it, whether or not our send was answered.
-            self.sent_at = self.handed_at
-        place = rank(report.status, report.at, report.vendor_code, mark)
-        if place > self.place():
-            self.status, self.status_detail = report.status.value, report.vendor_status
-            self.status_at, self.status_code, self.status_mark = report.at, report.vendor_code, mark
-        if report.has_error and place > self.error_place():
-            self.error_status, self.error_at, self.error_mark = report.status.value, report.at, mark
-            self.error_vendor_code, self.error_code = report.vendor_code, report.error_code
-            self.error_text, self.reason = report.error_text, report.reason.value if report.reason else ""
-        self.segments = max(self.segments or 0, report.segments or 0) or None
-        if report.price is not None:
-            # Reports of one message may carry different prices; the greatest is what it cost, whatever came last.
-            price = report.price.quantize(_STORED, ROUND_HALF_UP)
-            if self.cost is None or (price, report.currency) > (self.cost, self.cost_currency):
-                self.cost, self.cost_currency = price, report.currency
 
 
 # What came of the items of each request, in the words of its outcome line.
@@ -230,7 +159,7 @@ def _enter(matched: list[tuple[Known, Heard]], tally: Tally, totals: Totals) -> 
     unique = {(message.id, mark): (message, item, mark) for message, item, mark in reversed(marked)}
     fresh: set[tuple[int, bytes]] = set()
     if unique:
-        arrays = columns(_event(*entry) for entry in unique.values())
+        arrays = columns(_event(*entry) for entry in reversed(unique.values()))
         with connection.cursor() as cursor:
             cursor.execute(_INSERT_EVENTS, arrays)
             fresh = {(message_id, bytes(mark)) for message_id, mark in cursor.fetchall()}
@@ -259,14 +188,16 @@ def _raise_states(fresh: list[tuple[Known, Heard, bytes]], totals: Totals) -> li
     before = {message.id: message.status for message, _, _ in fresh}
     changed = {message.id: message for message, _, _ in fresh}
     for message, item, mark in fresh:
-        message.hear(item.report, mark)
+        message.hear(item, mark)
     for message in changed.values():
         _count_move(message, before[message.id], totals)
     if changed:
         arrays = columns(_state(changed[key]) for key in sorted(changed))
         with connection.cursor() as cursor:
             cursor.execute(_UPDATE_MESSAGES, arrays)
-    return [_opt_out(message, item, mark) for message, item, mark in fresh if item.report.reason == Reason.OPT_OUT]
+    # Ours names an opt-out that was entered before, by whoever decided it; as another decision it might undo a later START.
+    told = [entry for entry in fresh if entry[1].report.reason == Reason.OPT_OUT and entry[1].origin != Origin.OURS]
+    return [_opt_out(*entry) for entry in told]
 
 
 def _state(message: Known) -> tuple[object, ...]:

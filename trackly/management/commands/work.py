@@ -1,4 +1,7 @@
-"""manage.py work: works off the inbox, sweeps what found no partner, counts clicks, keeps partitions. Any number may run."""
+"""manage.py work: works off the inbox, sends and asks, sweeps what found no partner, counts clicks, keeps partitions.
+
+Any number may run.
+"""
 
 import signal
 from collections.abc import Callable
@@ -10,10 +13,15 @@ from django.core.management.base import BaseCommand
 
 from postbacks import clicks, conversions
 from postbacks.verdicts import Verdict
+from sendinglists.asking import Asking
+from sendinglists.configuring import Configuring
+from sendinglists.echoing import Echoing
+from sendinglists.sending import Sending
 from trackly import metrics, partitions
+from trackly.dispatch import Dispatcher, Line
 from trackly.locks import advisory_lock
 from trackly.worker import Chore, Worker
-from webhooks.inbound import batches, processing, timeline
+from webhooks.inbound import adopting, batches, processing, timeline
 from webhooks.inbound.models import ParkedReport, RefusalTally, RequestTotal, Source
 from webhooks.inbound.watching import WEBHOOK_RESULTS, watch
 
@@ -32,7 +40,7 @@ Sweep = Callable[[datetime, datetime], int]
 
 
 class Command(BaseCommand):
-    help = "Work off the inbox until told to stop (SIGTERM or Ctrl-C finish the batch in hand)."
+    help = "Work off the inbox and send until told to stop (SIGTERM or Ctrl-C finish the batch and the calls in hand)."
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument(
@@ -43,24 +51,53 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        worker = build()
+        dispatcher = Dispatcher(lines(), slots=settings.SENDING_SLOTS)
+        worker = build(nudge=dispatcher.nudge)
         if options.get("metrics"):
             metrics.serve(options["metrics"])
         signal.signal(signal.SIGTERM, worker.stop)
         signal.signal(signal.SIGINT, worker.stop)
-        worker.run()
+        dispatcher.start()
+        try:
+            worker.run()
+        finally:
+            dispatcher.stop()
 
 
-def build() -> Worker:
-    """The worker with this project's jobs and chores."""
+def lines() -> list[Line[Any, Any]]:
+    """This project's queues whose work is a call to a provider."""
+    return [Sending(hear=timeline.hear), Asking(hear=timeline.hear), Echoing(), Configuring()]
+
+
+def build(*, nudge: Callable[[], None] = lambda: None) -> Worker:
+    """The worker with this project's jobs and chores; `nudge` is called when it woke and found nothing in the inbox."""
+
+    def work_or_nudge(now: datetime) -> int:
+        taken = work(now)
+        if not taken:
+            nudge()
+        return taken
+
     return Worker(
-        work=work,
+        work=work_or_nudge,
         recover=recover,
         chores=[
             Chore(name="partitions", every=timedelta(hours=1), do=keep_partitions),
             *_sweeps("reports", sweep_reports),
             *_sweeps("postbacks", sweep_postbacks),
+            # Seldom: it reads every parked report of an account that asked for it.
+            Chore(
+                name="adoptions",
+                every=timedelta(seconds=30),
+                do=alone("adoptions", lambda now: adopting.adopt(now, now - YOUNG)),
+            ),
+            Chore(
+                name="all adoptions",
+                every=ALL_EVERY,
+                do=alone("adoptions", lambda now: adopting.adopt(now, _ever(now))),
+            ),
             Chore(name="status words", every=YOUNG_EVERY, do=alone("status words", conversions.sweep_unmapped)),
+            Chore(name="lost sends", every=timedelta(seconds=10), do=Sending(hear=timeline.hear).expire),
             Chore(name="clicks", every=timedelta(seconds=1), do=lambda now: clicks.tally()),
             Chore(name="forget", every=timedelta(hours=1), do=forget),
         ],
