@@ -34,8 +34,8 @@ LEVELS = [
 ]
 # They may read everything, and nothing imports them.
 ROOTS = ["trackly.urls", "trackly.settings", "trackly.checks", "trackly.wsgi", "trackly.management", "trackly.support",
-         "trackly.demo", "trackly.admin", "sendinglists.admin", "webhooks.inbound.admin", "postbacks.admin",
-         "webhooks.models", "webhooks.admin", "webhooks.urls", "webhooks.apps"]  # fmt: skip
+         "trackly.api", "trackly.doctor", "trackly.demo", "trackly.admin", "sendinglists.admin", "webhooks.inbound.admin",
+         "postbacks.admin", "webhooks.models", "webhooks.admin", "webhooks.urls", "webhooks.apps"]  # fmt: skip
 SOURCES = [
     path
     for package in ("trackly", "webhooks", "sendinglists", "postbacks")

@@ -9,6 +9,7 @@ from trackly.views import healthz, readyz, show_metrics
 urlpatterns = [
     path("", include("webhooks.urls")),
     path("", include("postbacks.urls")),
+    path("api/v2/", include("trackly.api.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),

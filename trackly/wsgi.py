@@ -5,6 +5,7 @@ So every body is read here, never past the cap, and handed on whole with its len
 """
 
 import codecs
+import json
 import os
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -27,24 +28,24 @@ class BodyCap:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()):
-            return _answer(start_response, "400 Bad Request", b"Content-Length is not a number.")
+            return _refuse(environ, start_response, 400, "Content-Length is not a number.")
         # 10,000 digits are compared by their length, not parsed.
         if len(length.lstrip("0")) > 15 or int(length) > self._cap:
-            return self._too_large(start_response)
+            return self._too_large(environ, start_response)
         is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
         body = environ["wsgi.input"].read(self._cap + 1 if is_chunked else int(length))
         if len(body) > self._cap:
-            return self._too_large(start_response)
+            return self._too_large(environ, start_response)
         # A connection lost in the middle: 'payout=42.50' without its end is another amount, and nobody would know.
         if not is_chunked and len(body) < int(length):
-            return _answer(start_response, "400 Bad Request", b"The body is shorter than its Content-Length.")
+            return _refuse(environ, start_response, 400, "The body is shorter than its Content-Length.")
         environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         if not _is_readable(environ.get("CONTENT_TYPE", "")):
             environ |= {"HTTP_CONTENT_TYPE": environ["CONTENT_TYPE"], "CONTENT_TYPE": "application/octet-stream"}
         return self._application(environ, start_response)
 
-    def _too_large(self, start_response: StartResponse) -> Iterable[bytes]:
-        return _answer(start_response, "413 Content Too Large", f"The body is over {self._cap} bytes.".encode())
+    def _too_large(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return _refuse(environ, start_response, 413, f"The body is over {self._cap} bytes.")
 
 
 def _is_readable(content_type: str) -> bool:
@@ -58,9 +59,17 @@ def _is_readable(content_type: str) -> bool:
     return True
 
 
-def _answer(start_response: StartResponse, status: str, text: bytes) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))])
-    return [text]
+def _refuse(environ: Environ, start_response: StartResponse, status: int, said: str) -> Iterable[bytes]:
+    """In plain text, and to programs of the API in the shape of its errors."""
+    body, kind = said.encode(), "text/plain; charset=utf-8"
+    if environ.get("PATH_INFO", "").startswith("/api/v2/"):
+        body, kind = json.dumps({"error": said, "code": _CODES[status]}).encode(), "application/json"
+    start_response(_LINES[status], [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+_LINES = {400: "400 Bad Request", 413: "413 Content Too Large"}
+_CODES = {400: "unreadable_body", 413: "payload_too_large"}
 
 
 def _build() -> Application:

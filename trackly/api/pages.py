@@ -1,0 +1,44 @@
+"""Owns cursor pages: newest first by id, so that rows made meanwhile neither shift nor repeat what is read."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Model, QuerySet
+
+from trackly.api.errors import Problem
+from trackly.encryption import Undecryptable, seal, unseal
+
+DEFAULT, MOST = 50, 100
+
+
+def page(
+    rows: QuerySet[Any], *, noun: str, cursor: str, limit: int, show: Callable[[list[Any]], list[Any]]
+) -> dict[str, Any]:
+    """{"data": …, "next_cursor": …}; the cursor is null on the last page."""
+    if cursor:
+        rows = rows.filter(id__lt=_open(cursor, noun))
+    # One more than asked for tells whether there is another page.
+    found: list[Model] = list(rows.order_by("-id")[: limit + 1])
+    has_more = len(found) > limit
+    shown = found[:limit]
+    return {"data": show(shown), "next_cursor": _close(shown[-1].pk, noun) if has_more else None}
+
+
+def _close(place: int, noun: str) -> str:
+    # Encrypted, not only encoded: ids count the rows of all accounts, and that is nobody's business.
+    return seal([noun, place]).decode()
+
+
+def _open(cursor: str, noun: str) -> int:
+    try:
+        of, place = unseal(cursor.encode("ascii"))
+    except (Undecryptable, ValueError, TypeError) as error:
+        raise _broken() from error
+    if of != noun:
+        raise _broken()
+    return int(place)
+
+
+def _broken() -> Problem:
+    said = "The cursor is not one of this list. Take next_cursor of the page before, unchanged, or begin without one."
+    return Problem(400, "invalid_cursor", said)
