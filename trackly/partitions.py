@@ -73,6 +73,12 @@ def ensure(begin: datetime, end: datetime | None = None) -> list[str]:
     return made
 
 
+def missing(begin: datetime, end: datetime) -> list[str]:
+    """Names of the partitions from `begin` to `end` that there are not."""
+    with connection.cursor() as cursor:
+        return [series.name(start) for series, start in _missing(cursor, begin, end)]
+
+
 def _missing(cursor: CursorWrapper, begin: datetime, last: datetime) -> list[tuple[Series, datetime]]:
     wanted = []
     for series in SERIES:

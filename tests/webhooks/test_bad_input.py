@@ -270,8 +270,18 @@ def test_ids_of_4000_characters_are_cut_and_kept(line: SendingList, work_off: Wo
 
 
 def test_other_methods_are_405_and_store_nothing(line: SendingList) -> None:
-    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
+    for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
         assert call(token_url(line.provider_account), method=method).status == 405
+    assert not InboundRequest.objects.exists()
+
+
+def test_head_tells_whether_an_address_is_one_of_ours_and_stores_nothing(line: SendingList) -> None:
+    known, public_id = token_url(line.provider_account), line.account.public_id
+    for target in (known, f"{known}/mo", f"{BASE}/sandbox", f"{BASE}/sandbox?account={public_id}"):
+        answer = call(target, method="HEAD")
+        assert (answer.status, answer.body) == (200, b"")
+    for target in (known[:-1], f"{BASE}/sandbox?account=nobody", f"{BASE}/nobody"):
+        assert call(target, method="HEAD").status == 404
     assert not InboundRequest.objects.exists()
 
 

@@ -33,6 +33,16 @@ def judge(request: RawRequest, route: Route, provider: Provider) -> Receipt:
     return receipt
 
 
+def is_known(route: Route) -> bool:
+    """True where the token, or the account, of this address is one we have; and where it names neither."""
+    if not route.token and not route.account:
+        return True
+    found = directory.find(route, "")
+    if not found.parties and found.account_id is None:
+        found = directory.find_again(route, "", ())
+    return bool(found.parties) if route.token else found.account_id is not None
+
+
 def _vendor_account(request: RawRequest, provider: Provider) -> str:
     """The vendor's account id the request names; '' for none, and for what can be no such id."""
     named = provider.names(request)

@@ -23,7 +23,7 @@ from trackly.logs import uid_of
 from trackly.raw import RawRequest
 from trackly.signing import new_uid
 from webhooks import providers
-from webhooks.inbound.answering import PREFIX, judge
+from webhooks.inbound.answering import PREFIX, is_known, judge
 from webhooks.inbound.inbox import Receipt, store
 from webhooks.inbound.models import Source, time_of
 from webhooks.inbound.routes import Route, read_route
@@ -129,6 +129,9 @@ class ProviderView(InboundView):
         provider = providers.get(route.slug) if route else None
         if route is None or provider is None or (route.slug == "sandbox" and not settings.SANDBOX_ENABLED):
             return _plain(404, "There is no such provider.")
+        if request.method == "HEAD":
+            # Nobody reports by HEAD: it is asked whether this address leads to us, and whether we know whose it is.
+            return _plain(200, "") if is_known(route) else _plain(404, "")
         if request.method not in provider.methods:
             return _plain(405, f"{provider.name} calls this address with {' or '.join(provider.methods)}.")
         return judge(request, route, provider)
@@ -149,7 +152,7 @@ def _outcome(request: RawRequest, judged: Receipt, receipt: Receipt) -> str:
     return "probe" if request.method == "HEAD" else "accepted"
 
 
-_UNJUDGED = {404: "not_found", 405: "wrong_method", 413: "too_large"}
+_UNJUDGED = {200: "probe", 404: "not_found", 405: "wrong_method", 413: "too_large"}
 metrics.expect(Source.WEBHOOK.value, providers.all_providers())
 
 
