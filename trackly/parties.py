@@ -34,37 +34,57 @@ class Party:
         return self.address_policy == AddressPolicy.ENFORCE and self.is_elsewhere(peer)
 
 
+# So many refusals a second of one key are looked up each.
+AGAIN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[T]):
+    loaded_at: float
+    value: T
+    began: float
+    """Of the second in which it was asked for again `n` times."""
+    n: int
+
+
 class Recent(Generic[T]):
     """Values remembered for a few seconds, so that a busy callback URL costs no query a request.
 
-    A revoked token is therefore believed for at most `seconds`; nothing is refused from here, `again` asks first.
+    A revoked token is therefore believed for at most `seconds`; nothing is refused from here, `again` asks first. Only a flood
+    is answered from it: who is refused more than AGAIN times a second costs no more queries.
     """
 
     def __init__(self, seconds: float = 5, size: int = 10_000, timer: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._size, self._timer = seconds, size, timer
-        self._values: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        self._values: OrderedDict[Hashable, _Held[T]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         """The remembered value, or a freshly loaded one."""
-        return self._get(key, load, self._seconds)
+        now, known = self._timer(), self._values.get(key)
+        if known is not None and now - known.loaded_at < self._seconds:
+            return known.value
+        return self._load(key, load, now, *((known.began, known.n) if known else (now, 0)))
 
     def again(self, key: Hashable, load: Callable[[], T]) -> T:
-        """A value no older than a second: asked before anything is refused, at most once a second a key."""
-        return self._get(key, load, 1)
+        """A freshly loaded value, asked for before anything is refused; one of this second for a key that asks too often.
+
+        Not simply one of this second: credentials may have been changed within it, and their first callback be refused.
+        """
+        now, known = self._timer(), self._values.get(key)
+        began, n = (known.began, known.n) if known and now - known.began < 1 else (now, 0)
+        if known is not None and n >= AGAIN and now - known.loaded_at < 1:
+            return known.value
+        return self._load(key, load, now, began, n + 1)
 
     def clear(self) -> None:
         with self._lock:
             self._values.clear()
 
-    def _get(self, key: Hashable, load: Callable[[], T], seconds: float) -> T:
-        now = self._timer()
-        known = self._values.get(key)
-        if known is not None and now - known[0] < seconds:
-            return known[1]
+    def _load(self, key: Hashable, load: Callable[[], T], now: float, began: float, n: int) -> T:
         value = load()
         with self._lock:
-            self._values[key] = (now, value)
+            self._values[key] = _Held(now, value, began, n)
             self._values.move_to_end(key)
             self._shrink(now)
         return value
@@ -72,7 +92,7 @@ class Recent(Generic[T]):
     def _shrink(self, now: float) -> None:
         """Drop what is over the size or its time. The oldest stand first, so this looks at no more than it drops."""
         while self._values:
-            loaded_at, _ = next(iter(self._values.values()))
-            if len(self._values) <= self._size and now - loaded_at < self._seconds:
+            oldest = next(iter(self._values.values()))
+            if len(self._values) <= self._size and now - oldest.loaded_at < self._seconds:
                 return
             self._values.popitem(last=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trackly.parties import Recent
+from trackly.parties import AGAIN, Recent
 
 
 @pytest.fixture
@@ -39,6 +39,24 @@ def test_no_more_than_the_size_is_remembered_and_the_oldest_go_first(clock: list
     recent: Recent[str] = Recent(size=2, timer=lambda: clock[0])
     remember(recent, "a", "b", "c")
     assert list(recent._values) == ["b", "c"]
+
+
+def test_what_changed_a_moment_ago_is_known_before_anybody_is_refused_for_it(clock: list[float]) -> None:
+    recent: Recent[str] = Recent(timer=lambda: clock[0])
+    remember(recent, "a")
+    clock[0] += 0.01
+    assert recent.again("a", lambda: "newer") == "newer"
+    assert recent.get("a", lambda: "newest") == "newer"
+
+
+def test_a_flood_of_refusals_costs_no_query_each(clock: list[float]) -> None:
+    recent: Recent[int] = Recent(timer=lambda: clock[0])
+    loads = []
+    for _ in range(1_000):
+        recent.again("a", lambda: loads.append(1) or len(loads))
+    assert len(loads) == AGAIN
+    clock[0] += 1
+    assert recent.again("a", lambda: 0) == 0
 
 
 def test_value_asked_for_again_is_no_older_than_a_second_and_becomes_the_youngest(clock: list[float]) -> None:
