@@ -80,10 +80,22 @@ def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("up")
 
 
+@pytest.fixture(scope="module")
+def keys() -> list[str]:
+    """The API key that the first start prints, and no other."""
+    return []
+
+
 @pytest.fixture
-def service(var: Path) -> Iterator[Service]:
+def key(service: "Service", keys: list[str]) -> str:
+    return keys[0]
+
+
+@pytest.fixture
+def service(var: Path, keys: list[str]) -> Iterator[Service]:
     service = Service(var)
     service.start()
+    keys.extend(re.findall(r"trk_\w+", service.text))
     yield service
     if service.process.poll() is None:
         service.stop()
@@ -121,6 +133,20 @@ def test_from_a_link_to_a_conversion_and_from_a_callback_to_delivered(service: S
     # Counted by the worker, told by the web.
     told = service.fetch(f"{service.base}/metrics")
     assert 'trackly_items_total{result="recorded",source="postback"} 1.0' in told
+
+
+def test_a_message_asked_for_by_the_api_is_sent_and_reported_delivered_by_the_sandbox(
+    service: Service, key: str
+) -> None:
+    asked = pasted(service.text, r"-d '(\{\"to\".*?\})'").encode()
+    headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{service.base}/api/v2/send", asked, headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        message_id = json.loads(answer.read())["message_id"]
+    service.wait_for(f"SELECT status FROM sendinglists_message WHERE public_id = '{message_id}'", [("delivered",)])
+    body = service.rows(f"SELECT body FROM sendinglists_message WHERE public_id = '{message_id}'")[0][0]
+    link = pasted(str(body), rf"({service.base}/c/\w+)")
+    assert _location(link).startswith("https://example.com/autumn")
 
 
 def test_ctrl_c_stops_everything_and_the_next_start_finds_its_data(service: Service, var: Path) -> None:

@@ -142,6 +142,7 @@ def _welcome(base: str) -> str:
     party = ProviderAccount.objects.filter(provider="sandbox").order_by("id").first()
     if party is not None:
         lines.append(f"  webhooks  {base}/api/webhook-feedbacks/sandbox/{party.callback_token}")
+    lines.append(f"  API       {base}/api/v2/docs")
     for connection in NetworkConnection.objects.order_by("id")[:2]:
         adapter = networks.get(connection.network)
         query = adapter.template if adapter else ""
@@ -160,6 +161,7 @@ def _try_it(base: str, party: ProviderAccount | None) -> list[str]:
     postback = f"{base}/api/postbacks/{connection.network}/{connection.postback_token}"
     report = f'{{"type":"report","message":"{link.message.reference}","status":"delivered"}}'
     number = link.message.sending_list.number if link.message.sending_list else ""
+    message = f'{{"to":"+14155550123","list_number":"{number}","body":"Hello https://example.com/autumn"}}'
     reply = f'{{"type":"reply","id":"r1","from":"{link.message.to}","to":"{number}","text":"STOP"}}'
     return [
         "",
@@ -169,4 +171,6 @@ def _try_it(base: str, party: ProviderAccount | None) -> list[str]:
         f'  curl "{postback}?click_id=$CLICK&payout=42.00&txid=T1"',
         f"  curl -d '{report}' {sandbox}",
         f"  curl -d '{reply}' {sandbox}",
+        "And send one yourself; the sandbox reports it delivered within seconds (KEY is the API key of the first start):",
+        f"  curl -H \"X-Api-Key: $KEY\" -H 'Content-Type: application/json' -d '{message}' {base}/api/v2/send",
     ]
