@@ -14,11 +14,13 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from sendinglists import watching
 from sendinglists.answers import Hear, Try, enter
 from sendinglists.barriers import Due, barrier, dropped, look
 from sendinglists.callbacks import callback_url
 from sendinglists.models import Echo, ProviderAccount
 from sendinglists.turns import Room, Turn, keep, take_turns
+from trackly import metrics
 from trackly.calls import Barred, Unanswered, Unreached
 from trackly.columns import columns
 from trackly.dispatch import Line
@@ -79,22 +81,24 @@ class Sending(Line[Handed, Sent]):
         if not ids:
             return [], 0
         wanted = []
-        drops = []
+        stopped = []
         off = []
         for due in look(ids):
             if due.sent_at is not None or due.status in FINAL:
                 # Somebody reported about a try that was refused: it did go, and goes only once.
                 off.append(due.id)
             elif (why := barrier(due, now)) is not None:
-                drops.append(dropped(due, why, now))
+                stopped.append((due, why))
                 off.append(due.id)
             else:
                 wanted.append(due)
         _take_off(off, now)
-        if drops:
-            self._hear(drops)
+        if stopped:
+            self._hear([dropped(due, why, now) for due, why in stopped])
         jobs = _hand_over(wanted, now)
         _advance(turns, wanted, jobs)
+        handed = {job.id for job in jobs}
+        transaction.on_commit(lambda: watching.claimed([due for due in wanted if due.id in handed], stopped, now))
         return jobs, len(off)
 
     def _in_hand(self, now: datetime) -> Counter[int]:
@@ -108,13 +112,18 @@ class Sending(Line[Handed, Sent]):
         assert adapter is not None, "a message of an unknown provider is dropped when it is claimed"
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
-                return await hold(adapter.send(job.text, job.config), client)
+                with metrics.SEND_ANSWER.labels(job.provider).time():
+                    return await hold(adapter.send(job.text, job.config), client)
         except Barred as error:
-            return _unsaid(job, Verdict.REFUSED, Status.FAILED, "not_called", f"{error} Correct the address.")
+            return _unsaid(
+                job, Verdict.REFUSED, Status.FAILED, "not_called", f"{_sentence(error)} Correct the address."
+            )
         except Unreached as error:
-            return _unsaid(job, Verdict.LATER, Status.QUEUED, "not_reached", f"{error} It is tried again by itself.")
+            return _unsaid(
+                job, Verdict.LATER, Status.QUEUED, "not_reached", f"{_sentence(error)} It is tried again by itself."
+            )
         except Unanswered as error:
-            return _unsaid(job, Verdict.UNCLEAR, Status.UNKNOWN, "no_answer", f"{error} {_UNCLEAR}")
+            return _unsaid(job, Verdict.UNCLEAR, Status.UNKNOWN, "no_answer", f"{_sentence(error)} {_UNCLEAR}")
         except TimeoutError:
             seconds = int(DEADLINE.total_seconds())
             return _unsaid(job, Verdict.UNCLEAR, Status.UNKNOWN, "no_answer", f"No answer in {seconds} s. {_UNCLEAR}")
@@ -145,6 +154,11 @@ class Sending(Line[Handed, Sent]):
                 logger.warning("sends never answered", n=len(lost))
                 enter(lost, now, self._hear)
         return len(tries)
+
+
+def _sentence(error: Exception) -> str:
+    said = str(error).strip().rstrip(".")
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def _unsaid(tried: Try, verdict: Verdict, status: Status, word: str, said: str) -> Sent:
@@ -205,6 +219,7 @@ def _handed(due: Due, party: ProviderAccount, now: datetime) -> Handed:
         account_id=due.account_id,
         provider=due.provider,
         reference=due.reference,
+        public_id=due.public_id,
         number=due.tries + 1,
         handed_at=now,
         text=text,
@@ -245,7 +260,7 @@ UPDATE sendinglists_message SET due_at = NULL, handed_at = %s, leased_until = %s
 """
 _EXPIRED = """
 SELECT message.id, message.provider_account_id AS party_id, message.account_id, party.provider, message.reference,
-       message.tries AS number, message.handed_at
+       message.public_id, message.tries AS number, message.handed_at
 FROM sendinglists_message message
 JOIN sendinglists_provideraccount party ON party.id = message.provider_account_id
 WHERE message.leased_until <= %s

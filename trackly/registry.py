@@ -1,4 +1,4 @@
-"""Owns the discovery of adapters: one module is one adapter, found by its file name."""
+"""Owns the discovery of adapters: one module or package is one adapter, found by its name."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,8 +1,10 @@
 """Owns the contract of an SMS provider's adapter.
 
-How to add a provider: copy the nearest file here to `<slug>.py`, capture samples into tests/samples/webhooks/<slug>/, write
-tests/webhooks/providers/test_<slug>.py. Nothing else names it: URL, choices, account form, redaction and admin filter are read
-from the registry. An adapter is pure: no ORM, settings, clock, network or logging.
+How to add a provider: copy the nearest one here to `<slug>.py`, or to a package `<slug>/` whose __init__ holds the adapter where
+one file would be long; capture samples into tests/samples/webhooks/<slug>/, write tests/webhooks/providers/test_<slug>.py and a
+fake in tests/fakes/<slug>.py. Nothing else names it: URL, choices, account form, redaction and admin filter are read from the
+registry. An adapter is pure: no ORM, settings, clock, network or logging. It verifies and parses what the provider sends, and
+describes as dialogues (trackly/calls.py) how to send, ask, check and configure.
 """
 
 from collections.abc import Callable, Mapping

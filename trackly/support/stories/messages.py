@@ -13,7 +13,7 @@ from trackly.stories import Moment, Story, Table
 from trackly.support.stories.rows import MOST, by_time, link, list_url, party_url, request_link, state_of
 from webhooks.inbound.callers import last_called
 from webhooks.inbound.models import DeliveryEvent, FailedWebhook, ParkedReport, Reply, RequestTotal, Source
-from webhooks.statuses import FINAL, Origin
+from webhooks.statuses import FINAL, Origin, Status
 
 # A carrier's last word comes within minutes, seldom hours; after a day nothing more is to be expected.
 STUCK_AFTER = timedelta(hours=1)
@@ -37,6 +37,8 @@ def message_story(row: Message, *, is_revealed: bool, now: datetime | None = Non
 
 
 def _headline(row: Message, events: list[DeliveryEvent], now: datetime) -> str:
+    if _is_unclear(row):
+        return f"Nobody knows whether the message went: its send was never answered, {ago(now - row.created_at)}."
     stands = f"The message is {row.get_status_display().lower()}"
     if row.status in FINAL:
         since = "" if row.status_at is None else f", the provider says since {row.status_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -76,11 +78,21 @@ def _queued(row: Message, now: datetime) -> list[str]:
     return []
 
 
+def _is_unclear(row: Message) -> bool:
+    """Handed over, never answered, and not spoken of since."""
+    waits = row.due_at is not None or row.leased_until is not None
+    return row.handed_at is not None and row.sent_at is None and not waits and row.status not in FINAL
+
+
 def _error_sentence(row: Message) -> str:
     reason = row.get_reason_display() or "An error was reported"
-    text = row.error_text if row.error_text != reason else ""
-    words = ", ".join(part for part in (text, f"code {row.error_code}" if row.error_code else "") if part)
-    return f"{reason}{f' ({words})' if words else ''}."
+    text = row.error_text.strip().rstrip(".") or reason
+    why = ", ".join(
+        part
+        for part in (reason.lower() if text != reason else "", f"code {row.error_code}" if row.error_code else "")
+        if part
+    )
+    return f"{text}{f' ({why})' if why else ''}."
 
 
 def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list[str]:
@@ -167,14 +179,21 @@ def _event_moment(event: DeliveryEvent) -> Moment:
     words = [f"{event.vendor_status} {event.vendor_code}".strip(), event.get_reason_display() or "", event.error_text]
     if late > timedelta(minutes=1):
         words.append(f"reached us {lasting(late)} later")
-    if event.at is None:
+    if event.at is None and event.origin == Origin.CALLBACK:
         words.append("without a time of its own")
     return Moment(
         at=event.at or event.received_at,
-        what=state_of(event, "status"),
-        detail="; ".join(dict.fromkeys(word for word in words if word)),
+        what=_what(event),
+        detail="; ".join(dict.fromkeys(word.strip().rstrip(".") for word in words if word)),
         source=request_link(event.request_uid) or event.get_origin_display().lower(),
     )
+
+
+def _what(event: DeliveryEvent) -> Shown:
+    """The status it told; an answer that told none says whether the message was taken."""
+    if event.origin != Origin.ANSWER or event.status != Status.UNKNOWN:
+        return state_of(event, "status")
+    return Badge("Not taken" if event.reason else "No clear answer", "wait")
 
 
 def _parked_for(row: Message) -> Table:

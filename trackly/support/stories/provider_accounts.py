@@ -33,12 +33,13 @@ _TONES: dict[str, str] = {
 
 
 def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
+    lists = list(row.sendinglist_set.order_by("-id")[:1_000])
     return Story(
         state=_badge(row.webhook_state, row.get_webhook_state_display()),
-        headline=f"{row.name}: credentials at {row.provider}, of {row.account}.",
+        headline=f"{row.name}: credentials at {row.get_provider_display()}, of {row.account}.",
         why=(*_standing(row), *setup.warnings(row), *_unproven(row)),
         facts=_facts(row, is_revealed=is_revealed),
-        tables=(_steps_of(row), _lists_of(row), *_numbers_of(row)),
+        tables=(_steps_of(row), _lists_of(lists), *_numbers_of(row, lists)),
         acts=_acts(row),
         holds_secrets=True,
         is_revealed=is_revealed,
@@ -140,7 +141,7 @@ def _steps_of(row: ProviderAccount) -> Table:
     )
 
 
-def _lists_of(row: ProviderAccount) -> Table:
+def _lists_of(lists: list[SendingList]) -> Table:
     return Table(
         title="Its sending lists",
         columns=("List", "Number", "Brand", "State", "Messages a minute", "Messages from reports"),
@@ -153,7 +154,7 @@ def _lists_of(row: ProviderAccount) -> Table:
                 f"{item.messages_per_minute:,}",
                 from_reports(item),
             )
-            for item in row.sendinglist_set.order_by("-id")[:MOST]
+            for item in lists[:MOST]
         ],
         empty="None: replies find no list.",
     )
@@ -164,18 +165,18 @@ def from_reports(row: SendingList) -> str:
     return "made, marked external" if row.records_external else "not made"
 
 
-def _numbers_of(row: ProviderAccount) -> list[Table]:
+def _numbers_of(row: ProviderAccount, lists: list[SendingList]) -> list[Table]:
     """Those the provider listed last; none where it lists none."""
     listed = numbers.listed(row)
     if not listed:
         return []
-    lists = {item.number: item for item in row.sendinglist_set.all()}
+    by_number = {item.number: item for item in lists}
     return [
         Table(
             title="Numbers at the provider",
             columns=("Number", "Name", "Takes replies", "List"),
             rows=[
-                (Phone(item.number), item.name, "yes" if item.can_receive else "no", link(lists.get(item.number)))
+                (Phone(item.number), item.name, "yes" if item.can_receive else "no", link(by_number.get(item.number)))
                 for item in listed[: MOST * 4]
             ],
             empty="",
