@@ -63,6 +63,9 @@ class ProviderAccountAdmin(SetUpPage):
     ordering = ["-id"]
     source = "webhook"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderAccount]:
+        return super().get_queryset(request).select_related("account")
+
     def story(self, request: HttpRequest, row: ProviderAccount, *, is_revealed: bool) -> Story:
         return provider_accounts.provider_story(row, is_revealed=is_revealed)
 
