@@ -31,6 +31,7 @@ from trackly.support import columns
 from trackly.support.pages import Audited, CannotDo, EvidencePage, SetUpPage, audit
 from trackly.support.stories import accounts
 from trackly.support.stories.rows import who_did
+from trackly.support.words import AccountForm
 from webhooks import providers
 
 admin.site.unregister(User)
@@ -55,6 +56,7 @@ class GroupAdmin(Audited, DjangoGroupAdmin, ModelAdmin):
 
 @admin.register(Account)
 class AccountAdmin(SetUpPage):
+    form = AccountForm
     list_display = [
         "name",
         "public_id",

@@ -25,6 +25,8 @@ def _words(text: str) -> frozenset[str]:
 
 # The product's list and Twilio's. Strong ones opt out as a sentence of their own; the others mean too much else for that.
 _STRONG = _words("stop stopall unsubscribe unsub optout")
+# No account may make these harmless: carriers and law demand that they opt out.
+DEMANDED = _STRONG | _words("end quit cancel")
 _WEAK = _words("end quit cancel revoke block wrong remove")
 _ABROAD = _words("arret arreter arretez desabonner alto basta parar baja cancelar desuscribir sair stopp abmelden")
 # As fold() leaves it: of the Cyrillic letters only the last looks like none of ours.
