@@ -12,7 +12,7 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] not in NEEDS_NO_DATABASE:
         from trackly import embedded
 
-        embedded.prepare()
+        embedded.prepare(beside_up=sys.argv[1:2] != ["up"])
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

@@ -12,6 +12,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from sendinglists import watching
 from trackly import retries
 from trackly.columns import columns
 from trackly.worker import TROUBLE
@@ -36,6 +37,7 @@ class Try:
     account_id: int
     provider: str
     reference: str
+    public_id: str
     number: int
     """1 for the first."""
     handed_at: datetime
@@ -84,6 +86,7 @@ def _enter(done: Sequence[Answered], now: datetime, hear: Hear) -> set[int]:
         with connection.cursor() as cursor:
             over = [status.value for status in FINAL]
             cursor.execute(_SETTLE, [over, over, *columns(_plan(tried, sent, now) for tried, sent in done)])
+        transaction.on_commit(lambda: watching.answered(done))
     return accepted
 
 

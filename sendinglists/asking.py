@@ -4,15 +4,19 @@ The next question is planned before this one is put, so that a worker that dies 
 """
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from threading import Lock
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 
+from sendinglists import watching
 from sendinglists.answers import Hear
 from sendinglists.models import ProviderAccount
-from trackly import retries
+from trackly import metrics, retries
 from trackly.calls import Unanswered, Unreached
 from trackly.columns import columns
 from trackly.dispatch import Line
@@ -28,6 +32,8 @@ logger = structlog.get_logger(__name__)
 
 # Asking may page through a log.
 DEADLINE = timedelta(seconds=45)
+# And then its answer is recorded, or lost with the worker.
+HELD = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +81,44 @@ class Asking(Line[Question, list[Report]]):
 
     def __init__(self, *, hear: Hear) -> None:
         self._hear = hear
+        self._lock = Lock()
+        # Message -> (its provider account, when its question is certainly over): what this worker is asking.
+        self._held: dict[int, tuple[int, datetime]] = {}
 
     def claim(self, now: datetime, free: int) -> list[Question]:
         """Questions to put now; those that need not or cannot be put are struck off."""
+        held = self._in_hand(now)
+        full = [party_id for party_id, n in held.items() if n >= self._most()]
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_DUE, [[status.value for status in FINAL], Account.Status.ACTIVE.value, now, free])
+            cursor.execute(_DUE, [[status.value for status in FINAL], Account.Status.ACTIVE.value, now, full, free])
             names = [column.name for column in cursor.description]
-            rows = [Row(**dict(zip(names, values, strict=True))) for values in cursor.fetchall()]
+            found = [Row(**dict(zip(names, values, strict=True))) for values in cursor.fetchall()]
+            rows = self._with_room(found, held)
             if rows:
                 cursor.execute(_NEXT, columns((row.id, row.next_at(now)) for row in rows))
             asked = [row for row in rows if row.can_be_asked]
             configs = _configs({row.party_id for row in asked})
-        return [Question(row=row, config=configs[row.party_id]) for row in asked if row.party_id in configs]
+        jobs = [Question(row=row, config=configs[row.party_id]) for row in asked if row.party_id in configs]
+        with self._lock:
+            self._held |= {job.row.id: (job.row.party_id, now + HELD) for job in jobs}
+        return jobs
+
+    def _most(self) -> int:
+        """Questions of one provider account at once: one that hangs must not keep the others' from being put."""
+        return max(int(settings.SENDING_SLOTS * self.share) // 2, 1)
+
+    def _with_room(self, rows: list[Row], held: Counter[int]) -> list[Row]:
+        taken = []
+        for row in rows:
+            if held[row.party_id] < self._most() or not row.can_be_asked:
+                taken.append(row)
+                held[row.party_id] += row.can_be_asked
+        return taken
+
+    def _in_hand(self, now: datetime) -> Counter[int]:
+        with self._lock:
+            self._held = {id: held for id, held in self._held.items() if held[1] > now}
+            return Counter(party_id for party_id, _ in self._held.values())
 
     async def do(self, job: Question, client: Client) -> list[Report]:
         """What the provider knows; nothing where it did not say. Raises nothing."""
@@ -94,12 +126,16 @@ class Asking(Line[Question, list[Report]]):
         assert adapter is not None, "a message of an unknown provider is struck off when it is claimed"
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
-                return await hold(adapter.ask(_asked(job.row), job.config), client)
+                known = await hold(adapter.ask(_asked(job.row), job.config), client)
+            metrics.QUESTIONS.labels(job.row.provider, "told" if known else "nothing").inc()
+            return known
         except (Unreached, Unanswered, TimeoutError) as error:
+            metrics.QUESTIONS.labels(job.row.provider, "not_answered").inc()
             logger.info(
                 "question not answered", message=job.row.id, provider=job.row.provider, error=type(error).__name__
             )
         except Exception:
+            metrics.QUESTIONS.labels(job.row.provider, "not_understood").inc()
             logger.exception("answer to a question not understood", message=job.row.id, provider=job.row.provider)
         return []
 
@@ -111,6 +147,10 @@ class Asking(Line[Question, list[Report]]):
                 self._hear(heard)
             with connection.cursor() as cursor:
                 cursor.execute(_END, [sorted(job.row.id for job, _ in done), [status.value for status in FINAL]])
+        with self._lock:
+            for job, _ in done:
+                self._held.pop(job.row.id, None)
+        watching.asked({job.row.public_id: bool(reports) for job, reports in done})
 
 
 def _configs(ids: set[int]) -> dict[int, Config]:
@@ -155,7 +195,7 @@ FROM sendinglists_message message
 JOIN sendinglists_provideraccount party ON party.id = message.provider_account_id
 JOIN trackly_account account ON account.id = message.account_id
 LEFT JOIN sendinglists_sendinglist list ON list.id = message.sending_list_id
-WHERE message.ask_at <= %s
+WHERE message.ask_at <= %s AND message.provider_account_id <> ALL(%s::bigint[])
 ORDER BY message.ask_at LIMIT %s
 FOR NO KEY UPDATE OF message SKIP LOCKED
 """

@@ -34,6 +34,8 @@ class Due:
     tries: int
     is_test: bool
     due_at: datetime
+    paced_at: datetime | None
+    """When its list's next message may go, as the one before left it; None: it never sent."""
     status: str
     sent_at: datetime | None
     account_status: str
@@ -41,7 +43,7 @@ class Due:
     is_removed: bool
     webhook_state: str
     is_opted_out: bool
-    """Of this list."""
+    """Of this list, or of one of the account that had its number before: to the person the number is the list."""
     suppressed_for: str | None
     """The brand; '': the whole account; None: not at all."""
 
@@ -72,13 +74,19 @@ def barrier(due: Due, now: datetime) -> Barrier | None:
     if _is_deaf(due):
         said = "The provider account's callbacks are not configured, so nobody would hear a STOP; configure it first."
         return Barrier(detail="webhook_not_configured", reason=Reason.LIST_CLOSED, said=said)
-    if due.due_at < now - retries.STALE:
+    if _is_stale(due, now):
         minutes = int(retries.STALE.total_seconds() // 60)
         said = f"It could not be sent within {minutes} minutes of its time; send it anew if it is still wanted."
         return Barrier(detail="stale", reason=Reason.STALE, said=said)
     if (blocked := _blocked(due)) is not None:
         return Barrier(detail="contact_blocked", reason=Reason.OPT_OUT, said=blocked)
     return None
+
+
+def _is_stale(due: Due, now: datetime) -> bool:
+    """It is long over its time, and not because its list has more to send than its speed lets go: that was its owner's choice."""
+    oldest = now - retries.STALE
+    return due.due_at < oldest and (due.paced_at is None or due.paced_at < oldest)
 
 
 def _closed(due: Due) -> str | None:
@@ -102,7 +110,7 @@ def _is_deaf(due: Due) -> bool:
 
 def _blocked(due: Due) -> str | None:
     if due.is_opted_out:
-        return "The recipient opted out of this list."
+        return "The recipient opted out of this list, or of another one that has this number."
     if due.suppressed_for is not None:
         where = f"the brand {due.suppressed_for}" if due.suppressed_for else "the whole account"
         return f"The recipient's number is closed for {where}."
@@ -144,15 +152,18 @@ FOR SHARE OF contact
 _LOOK = """
 SELECT message.id, list.id AS list_id, party.id AS party_id, message.account_id, party.provider, message.reference,
        message.public_id, list.number AS sender, message.to, message.body, message.tries, message.is_test, message.due_at,
-       message.status, message.sent_at, account.status AS account_status, list.status AS list_status,
+       list.next_slot_at AS paced_at, message.status, message.sent_at, account.status AS account_status,
+       list.status AS list_status,
        party.removed_at IS NOT NULL AS is_removed, party.webhook_state,
-       EXISTS (SELECT FROM sendinglists_contact contact
-               JOIN sendinglists_subscription subscription ON subscription.contact_id = contact.id
-               WHERE contact.account_id = message.account_id AND contact.phone = message.to
-                 AND subscription.sending_list_id = list.id AND subscription.state = 'opted_out') AS is_opted_out,
+       coalesce((SELECT subscription.state = 'opted_out' FROM sendinglists_contact contact
+                 JOIN sendinglists_subscription subscription ON subscription.contact_id = contact.id
+                 JOIN sendinglists_sendinglist same ON same.id = subscription.sending_list_id AND same.number = list.number
+                 WHERE contact.account_id = message.account_id AND contact.phone = message.to
+                 ORDER BY subscription.decided_at DESC NULLS LAST, subscription.state = 'opted_out' DESC
+                 LIMIT 1), false) AS is_opted_out,
        (SELECT min(suppression.brand) FROM sendinglists_suppression suppression
         WHERE suppression.account_id = message.account_id AND suppression.phone = message.to
-          AND suppression.is_active AND suppression.brand IN ('', list.brand)) AS suppressed_for
+          AND suppression.is_active AND lower(trim(suppression.brand)) IN ('', lower(trim(list.brand)))) AS suppressed_for
 FROM sendinglists_message message
 JOIN sendinglists_sendinglist list ON list.id = message.sending_list_id
 JOIN sendinglists_provideraccount party ON party.id = message.provider_account_id

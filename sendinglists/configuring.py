@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from sendinglists.models import ProviderAccount, SetupStep
 from sendinglists.setup import NO_ADDRESS, Errand, conclude, end, errands, hook, in_words, save_state
-from trackly import retries
+from trackly import metrics, retries
 from trackly.calls import Unanswered, Unreached
 from trackly.dispatch import Line
 from trackly.outgoing import Client, hold
@@ -154,6 +154,8 @@ def _record(job: Job, outcome: Outcome, now: datetime) -> None:
 def _put_down(row: ProviderAccount, errand: Errand, outcome: Outcome, now: datetime) -> None:
     again = retries.next_attempt_at(retries.SETUP, row.setup_tries + 1, now) if outcome.is_temporary else None
     _tell(row.steps.get(key=errand.key), errand, outcome, now, is_over=again is None)
+    end_state = str(outcome.state if again is None else "again")
+    transaction.on_commit(metrics.SETUP_STEPS.labels(row.provider, end_state).inc)
     if again is not None:
         row.setup_tries, row.setup_due_at = row.setup_tries + 1, again
         row.webhook_state_cause = f"{outcome.said} It is tried again."[:500]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from sendinglists.callbacks import callback_url
 from sendinglists.models import Echo, ProviderAccount
-from trackly import retries
+from trackly import metrics, retries
 from trackly.calls import Answer, Call, Unanswered, Unreached
 from trackly.dispatch import Line
 from trackly.encryption import Undecryptable
@@ -82,6 +82,15 @@ class Echoing(Line[Callback, str]):
                 logger.warning("callback given up", echo=job.id, provider=job.provider, cause=why)
             over.append(job.id)
         Echo.objects.filter(id__in=over).delete()
+        for job, why in done:
+            metrics.ECHOES.labels(_end(job, why)).inc()
+
+
+def _end(job: Callback, why: str) -> str:
+    """As /metrics counts it."""
+    if not why:
+        return "taken"
+    return "again" if job.tries <= len(retries.ECHO) else "given_up"
 
 
 def _parties(ids: set[int]) -> dict[int, ProviderAccount]:

@@ -21,6 +21,7 @@ from sendinglists import numbers, setup
 from sendinglists.hosts import base_url
 from sendinglists.models import ProviderAccount, SendingList
 from trackly.signing import new_token, token_hash
+from trackly.text import clean
 from webhooks import providers
 from webhooks.orders import CannotUse, Checked
 from webhooks.providers.base import Field
@@ -112,7 +113,7 @@ class ProviderAccountForm(forms.ModelForm):
         if self.checked is not None:
             setup.keep(row, self.checked, timezone.now())
         else:
-            row.check_cause = f"not checked when they were saved. {self.not_asked}"[:500]
+            row.check_cause = clean(f"not checked when they were saved. {self.not_asked}", 500)
 
     def _config(self) -> tuple[Field, ...]:
         """The provider's own fields that stand in this form."""

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Q, TextChoices
 
 from sendinglists.models import Contact, Message, SendingList
-from sendinglists.sheets import Row, RowError
+from sendinglists.sheets import MOST_ROWS, Row, RowError
 from trackly.columns import columns
 from trackly.currencies import CURRENCIES
 from trackly.models import Account
@@ -25,7 +25,6 @@ from trackly.text import clean, echo
 from trackly.totals import Key, Totals, hour_of
 from webhooks.statuses import Heard, Origin, Report, Status
 
-MOST_ROWS = 1_000
 AHEAD, BEHIND = timedelta(days=1), timedelta(days=400)
 
 Hear = Callable[[list[Heard]], None]

@@ -5,8 +5,9 @@ shown, and stays as it is. A message is claimed in one short transaction that en
 """
 
 import asyncio
+import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -36,6 +37,8 @@ logger = structlog.get_logger(__name__)
 # Outlives every call: a message whose lease is over has certainly no call under way.
 LEASE = timedelta(seconds=60)
 DEADLINE = timedelta(seconds=45)
+# From a claim to its call pass milliseconds, unless the machine slept or was paused: then the recipient may have opted out.
+FRESH = timedelta(seconds=10)
 # A claim that only dropped things looks again at once, so often.
 LOOKS = 20
 EXPIRED_AT_ONCE = 500
@@ -48,6 +51,7 @@ class Handed(Try):
 
     text: Text
     config: Config
+    claimed_s: float = field(default_factory=time.time)
 
 
 class Sending(Line[Handed, Sent]):
@@ -98,7 +102,10 @@ class Sending(Line[Handed, Sent]):
         jobs = _hand_over(wanted, now)
         _advance(turns, wanted, jobs)
         handed = {job.id for job in jobs}
-        transaction.on_commit(lambda: watching.claimed([due for due in wanted if due.id in handed], stopped, now))
+        # Robust: what is claimed by now must be handed over, whatever counting it comes to.
+        transaction.on_commit(
+            lambda: watching.claimed([due for due in wanted if due.id in handed], stopped, now), robust=True
+        )
         return jobs, len(off)
 
     def _in_hand(self, now: datetime) -> Counter[int]:
@@ -112,6 +119,7 @@ class Sending(Line[Handed, Sent]):
         assert adapter is not None, "a message of an unknown provider is dropped when it is claimed"
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
+                _demand_fresh(job)
                 with metrics.SEND_ANSWER.labels(job.provider).time():
                     return await hold(adapter.send(job.text, job.config), client)
         except Barred as error:
@@ -159,6 +167,11 @@ class Sending(Line[Handed, Sent]):
 def _sentence(error: Exception) -> str:
     said = str(error).strip().rstrip(".")
     return f"{said[:1].upper()}{said[1:]}."
+
+
+def _demand_fresh(job: Handed) -> None:
+    if abs(time.time() - job.claimed_s) > FRESH.total_seconds():
+        raise Unreached("This worker stood still before it handed the message over.")
 
 
 def _unsaid(tried: Try, verdict: Verdict, status: Status, word: str, said: str) -> Sent:

@@ -16,6 +16,7 @@ from sendinglists.models import ProviderAccount, SendingList, SetupStep
 from trackly import wake
 from trackly.calls import Barred, Dialogue, Unanswered, Unreached
 from trackly.outgoing import hold_now
+from trackly.text import clean
 from webhooks import providers
 from webhooks.orders import CannotUse, Checked, Hook, Outcome, Step, StepState
 from webhooks.providers.base import Provider
@@ -82,7 +83,7 @@ def check_again(row: ProviderAccount, now: datetime) -> Checked:
     except NotAsked:
         raise
     except CannotUse as error:
-        row.check_cause = str(error)[:500]
+        row.check_cause = clean(str(error), 500)
         row.save(update_fields=["check_cause"])
         raise
     keep(row, checked, now)

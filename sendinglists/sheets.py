@@ -8,11 +8,15 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from io import StringIO
+from itertools import islice
 from typing import ClassVar, TypeVar
 
 from trackly.text import echo
 
 MOST_BYTES = 5_000_000
+# As many as are taken at once. Of a longer file one more is read, which tells that it is: five megabytes of short lines would
+# be two million rows.
+MOST_ROWS = 1_000
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 # What others call our columns.
 _ALIASES = {"cause": "reason", "phone_number": "phone", "external_id": "id", "provider_message_id": "provider_id"}
@@ -41,12 +45,14 @@ R = TypeVar("R", bound=Row)
 
 
 def read_csv(data: bytes, of: type[R]) -> list[R | RowError]:
-    """The rows of a file below its first line, which names their columns. Empty lines are none. Raises BadFile."""
+    """The rows of a file below its first line, which names their columns, MOST_ROWS and one more at most. Empty lines are
+    none. Raises BadFile."""
     text = _decoded(data)
     lines = csv.reader(StringIO(text, newline=""), delimiter=_separator(text))
     try:
         names = _columns(next(lines, []), of)
-        return [_row(line, lines.line_num, names, of) for line in lines if any(cell.strip() for cell in line)]
+        rows = (_row(line, lines.line_num, names, of) for line in lines if any(cell.strip() for cell in line))
+        return list(islice(rows, MOST_ROWS + 1))
     except csv.Error as error:
         raise BadFile(f"Line {lines.line_num} cannot be read: {error}.") from error
 

@@ -36,7 +36,7 @@ class Turn:
 def take_turns(now: datetime, free: int, room: "Room") -> list[Turn]:
     """Lists that may send, locked until the caller's transaction ends, each with its share of `free`."""
     with connection.cursor() as cursor:
-        cursor.execute(_TURNS, [now, now + BURST, free])
+        cursor.execute(_TURNS, [now, now + BURST, room.full(), now + BURST, free])
         turns = [
             Turn(
                 list_id=list_id,
@@ -74,6 +74,10 @@ class Room:
         most = self.slots // 2 if others_wait else self.slots - self.slots // 8
         return max(max(most, 1) - self.held.get(party_id, 0), 0)
 
+    def full(self) -> list[int]:
+        """Provider accounts that get nothing now; their lists must not take the places of those that could send."""
+        return [party_id for party_id in self.held if not self.left(party_id, others_wait=False)]
+
 
 def share_out(turns: list[Turn], free: int, room: Room) -> None:
     """One slot each in turn, until nothing is free or nobody wants more."""
@@ -97,7 +101,7 @@ def keep(turns: list[Turn]) -> None:
 
 
 # The lists that have a queue are found by jumping through the index of what is queued: one probe each, and none for the
-# lists that have nothing. The one that sent longest ago comes first.
+# lists that have nothing. The one that sent longest ago comes first, and of each provider account one before a second of any.
 _TURNS = """
 WITH RECURSIVE queued (list_id) AS (
     (SELECT sending_list_id FROM sendinglists_message
@@ -107,13 +111,18 @@ WITH RECURSIVE queued (list_id) AS (
             WHERE message.due_at IS NOT NULL AND message.sending_list_id > queued.list_id
             ORDER BY message.sending_list_id LIMIT 1)
     FROM queued WHERE queued.list_id IS NOT NULL
+), ready AS (
+    SELECT list.id, row_number() OVER (PARTITION BY list.provider_account_id
+                                       ORDER BY list.next_slot_at NULLS FIRST, list.id) AS place
+    FROM queued JOIN sendinglists_sendinglist list ON list.id = queued.list_id
+    WHERE EXISTS (SELECT FROM sendinglists_message message
+                  WHERE message.sending_list_id = list.id AND message.due_at <= %s)
+      AND (list.next_slot_at IS NULL OR list.next_slot_at <= %s) AND list.provider_account_id <> ALL(%s::bigint[])
 )
 SELECT list.id, list.provider_account_id, list.messages_per_minute, list.next_slot_at
-FROM queued JOIN sendinglists_sendinglist list ON list.id = queued.list_id
-WHERE EXISTS (SELECT FROM sendinglists_message message
-              WHERE message.sending_list_id = list.id AND message.due_at <= %s)
-  AND (list.next_slot_at IS NULL OR list.next_slot_at <= %s)
-ORDER BY list.next_slot_at NULLS FIRST, list.id
+FROM ready JOIN sendinglists_sendinglist list ON list.id = ready.id
+WHERE list.next_slot_at IS NULL OR list.next_slot_at <= %s
+ORDER BY ready.place, list.next_slot_at NULLS FIRST, list.id
 LIMIT %s
 FOR NO KEY UPDATE OF list SKIP LOCKED
 """

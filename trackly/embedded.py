@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
@@ -18,15 +19,20 @@ DATABASE = "trackly"
 VERSION = 18
 # A server that is told to stop writes what it holds first; on a busy machine that takes seconds.
 STOPS_WITHIN_S = 30
+# What `manage.py up` sets and a command beside it must know, to judge the same service.
+SERVED = ("PUBLIC_BASE_URL", "OUTGOING_ALLOW", "OUTGOING_ROUTES", "SANDBOX_ENABLED")
 
 
-def prepare() -> None:
-    """Point this process, and what it starts, at the embedded server; a set DATABASE_URL is left alone."""
+def prepare(*, beside_up: bool = False) -> None:
+    """Point this process, and what it starts, at the embedded server; a set DATABASE_URL is left alone.
+
+    `beside_up`: with the settings that the service of `manage.py up` has, if one runs on the same data.
+    """
     if os.environ.get("DATABASE_URL"):
         return
     var = Path(os.environ.get("TRACKLY_VAR") or VAR)
     var.mkdir(parents=True, exist_ok=True)
-    for name, value in local_secrets(var).items():
+    for name, value in (local_secrets(var) | (read_served(var) if beside_up else {})).items():
         os.environ.setdefault(name, value)
     os.environ["DATABASE_URL"] = start(var / "postgres")
 
@@ -62,6 +68,21 @@ def start(directory: Path) -> str:
         if found is None:
             connection.execute(f"CREATE DATABASE {DATABASE}")
     return f"postgres://postgres@/{DATABASE}?host={socket}"
+
+
+def write_served(var: Path, environment: Mapping[str, str]) -> None:
+    """Keep what other commands on the same data need to know of the service; an empty environment: it ended."""
+    path = var / "served.json"
+    if environment:
+        path.write_text(json.dumps({name: environment[name] for name in SERVED if name in environment}))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_served(var: Path) -> dict[str, str]:
+    """The settings of the service that runs on this data; empty when none does."""
+    path = var / "served.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def local_secrets(var: Path) -> dict[str, str]:

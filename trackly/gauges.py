@@ -20,6 +20,8 @@ from trackly.partitions import SERIES, Series
 from trackly.patience import Patient
 
 BOUND = 10_001
+# So many rows are read where no index has only those that are wanted.
+LOOKED_AT = 50_000
 # Two who ask in the same second get one answer.
 PATIENCE_S, KEEP_S = 4.0, 1.0
 
@@ -35,6 +37,29 @@ class Gauge:
 
 def _count(rows: str) -> str:
     return f"SELECT count(*) FROM (SELECT FROM {rows} LIMIT {BOUND}) bounded"
+
+
+# The lists that have a queue, found by jumping through the index of what is queued: what is due later is never read.
+_QUEUED = """
+WITH RECURSIVE queued (list_id) AS (
+    (SELECT sending_list_id FROM sendinglists_message
+     WHERE due_at IS NOT NULL AND sending_list_id IS NOT NULL ORDER BY sending_list_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT message.sending_list_id FROM sendinglists_message message
+            WHERE message.due_at IS NOT NULL AND message.sending_list_id > queued.list_id
+            ORDER BY message.sending_list_id LIMIT 1)
+    FROM queued WHERE queued.list_id IS NOT NULL
+)
+"""
+
+
+def _due(of_each: int) -> str:
+    """The due messages of each list, by their times."""
+    return (
+        "queued CROSS JOIN LATERAL (SELECT message.due_at FROM sendinglists_message message"
+        " WHERE message.sending_list_id = queued.list_id AND message.due_at <= now()"
+        f" ORDER BY message.due_at LIMIT {of_each}) due"
+    )
 
 
 GAUGES = (
@@ -67,6 +92,36 @@ GAUGES = (
         "trackly_clicks_untallied",
         "Clicks not yet in the hourly totals.",
         _count("postbacks_click WHERE NOT is_tallied"),
+    ),
+    Gauge("trackly_messages_due", "Messages to be handed over now.", f"{_QUEUED} {_count(_due(BOUND))}"),
+    Gauge(
+        "trackly_messages_oldest_due_seconds",
+        "How long the oldest due message has been due.",
+        f"{_QUEUED} SELECT coalesce(extract(epoch FROM now() - min(due.due_at)), 0) FROM {_due(1)}",
+    ),
+    Gauge(
+        "trackly_messages_leases_over",
+        "Messages in hand whose worker is gone.",
+        _count("sendinglists_message WHERE leased_until <= now()"),
+    ),
+    Gauge(
+        "trackly_messages_unclear",
+        "Handed over within 24 hours, never answered, not spoken of since.",
+        # No index knows them alone. What was asked about already is asked again late, so they stand at the end of this one.
+        "SELECT count(*) FROM (SELECT sent_at, handed_at, leased_until, status FROM sendinglists_message"
+        f" WHERE ask_at IS NOT NULL ORDER BY ask_at DESC LIMIT {LOOKED_AT}) asked"
+        " WHERE sent_at IS NULL AND leased_until IS NULL AND handed_at > now() - interval '24 hours'"
+        " AND status IN ('queued', 'unknown')",
+    ),
+    Gauge(
+        "trackly_setups_failed",
+        "Provider accounts whose set-up failed.",
+        _count("sendinglists_provideraccount WHERE webhook_state = 'failed' AND removed_at IS NULL"),
+    ),
+    Gauge(
+        "trackly_echoes_due",
+        "Callbacks of providers on this machine, to be made now.",
+        _count("sendinglists_echo WHERE due_at <= now()"),
     ),
     Gauge(
         "trackly_worker_heartbeat_seconds",

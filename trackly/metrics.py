@@ -9,7 +9,16 @@ Counted by each process as it goes, and added up over all processes that share P
   wrong_account, unreadable, reply, reply_duplicate, ignored, refused; of postbacks their verdict.
 - trackly_processing_failures_total: requests whose processing failed: retried, or failed after the last try.
 - trackly_batch_seconds: one batch of the worker, from claim to commit.
-- trackly_chore_failures_total: failures of what workers do between batches, by chore.
+- trackly_chore_failures_total: failures of what workers do between batches, by chore, and of the lines of calls.
+- trackly_sends_total: tries to hand a message to its provider, by how they ended: accepted, refused, later (taken back into the
+  queue), unclear (perhaps accepted; never sent again); and dropped, which no provider saw. Cause: our word or the reason given.
+- trackly_send_wait_seconds: from when a message was due to when it was handed over; the speed of its list is part of it.
+- trackly_send_answer_seconds: from when a message was handed over until its provider's answer was here, or none came.
+- trackly_questions_total: questions what became of a message: told, nothing (not known there), not_answered, not_understood.
+- trackly_setup_steps_total: steps of a provider account's set-up by how they ended: done, warning, by_hand, failed, or again
+  (failed for now, it is tried again).
+- trackly_echoes_total: callbacks of providers that live on this machine: taken, again (tried again), given_up.
+- trackly_api_requests_total: answers of the API by address, and class of the status: 2xx, 4xx, 5xx.
 
 Asked of the tables when somebody looks, so that they are right whichever process answers; counts stop at 10,001:
 
@@ -20,6 +29,13 @@ Asked of the tables when somebody looks, so that they are right whichever proces
 - trackly_reports_parked: delivery reports whose message is not known.
 - trackly_conversions_unmatched: postbacks whose click is not known.
 - trackly_clicks_untallied: clicks not yet in the hourly totals.
+- trackly_messages_due: messages that may be handed over now.
+- trackly_messages_oldest_due_seconds: how long the oldest of them has been due; 0: none is.
+- trackly_messages_leases_over: messages in hand whose worker is gone; workers set them down as unclear within 10 seconds.
+- trackly_messages_unclear: handed over in the last 24 hours, never answered and not spoken of since; of those their provider can
+  be asked about, and of the 50,000 with the latest next question.
+- trackly_setups_failed: provider accounts whose set-up failed, those removed left out.
+- trackly_echoes_due: callbacks of providers that live on this machine, to be made now.
 - trackly_worker_heartbeat_seconds: since a worker last said that it lives; +Inf: none ever did.
 - trackly_partitions_ahead_days: for how many days from now the raw tables have partitions without a gap.
 """
@@ -67,6 +83,21 @@ BATCH = Histogram(
 CHORE_FAILURES = Counter(
     "trackly_chore_failures_total", "Failures of what workers do between batches.", ["chore"], registry=OWN
 )
+SENDS = Counter("trackly_sends_total", "Tries to send by their end.", ["provider", "verdict", "cause"], registry=OWN)
+SEND_WAIT = Histogram(
+    "trackly_send_wait_seconds", "From when a message was due to when it was handed over.", ["provider"], registry=OWN,
+    buckets=[0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 1800],
+)  # fmt: skip
+SEND_ANSWER = Histogram(
+    "trackly_send_answer_seconds", "From a message handed over to its answer.", ["provider"], registry=OWN,
+    buckets=[0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 45],
+)  # fmt: skip
+QUESTIONS = Counter(
+    "trackly_questions_total", "Questions what became of a message.", ["provider", "result"], registry=OWN
+)
+SETUP_STEPS = Counter("trackly_setup_steps_total", "Steps of set-up by their end.", ["provider", "state"], registry=OWN)
+ECHOES = Counter("trackly_echoes_total", "Callbacks of providers on this machine.", ["result"], registry=OWN)
+API_REQUESTS = Counter("trackly_api_requests_total", "Answers of the API.", ["route", "status"], registry=OWN)
 
 
 def expect(source: str, slugs: Iterable[str]) -> None:
@@ -85,6 +116,14 @@ def count_unreached(path: str, status: int) -> None:
     for prefix, source in _PREFIXES.items():
         if path.lstrip("/").lower().startswith(prefix):
             REQUESTS.labels(source, "", "too_large" if status == 413 else "cut_off").inc()
+
+
+def count_api(route: str, status: int) -> None:
+    """Count an answer of the API. `route` is the pattern of its address, which no caller can choose."""
+    name = route.removeprefix("api/v2/").strip("/") or "other"
+    # There from its first answer on, so that the first failure is an increase.
+    API_REQUESTS.labels(name, "5xx")
+    API_REQUESTS.labels(name, f"{status // 100}xx").inc()
 
 
 def exposition() -> bytes:

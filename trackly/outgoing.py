@@ -28,6 +28,8 @@ from trackly.clients import Network, parse_networks, within
 T = TypeVar("T")
 DEADLINE_S = 15.0
 CONNECT_S = 5.0
+# For a whole dialogue that somebody waits for: one that pages through slow answers would hold a thread of the web for hours.
+HOLD_S = 60.0
 ANSWER_CAP = 1024 * 1024
 # Shorter than any server's patience (5 s is the least in use): a POST written just as the server closes an idle connection
 # would be one of which nobody knows whether it was carried out.
@@ -36,7 +38,8 @@ KEEP_ALIVE_S = 2.0
 _LOOKUPS = 64
 # Readers of addresses differ in what they make of these.
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
-_BREAK = re.compile(r"[\r\n\0]")
+# What aiohttp refuses in a header by an error of its own: a key that was pasted with more than is seen of it.
+_BREAK = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 # (address) -> why it is not called, or None.
 Judge = Callable[[str], str | None]
@@ -143,14 +146,22 @@ async def hold(dialogue: Dialogue[T], client: Client) -> T:
         dialogue.close()
 
 
-def hold_now(dialogue: Dialogue[T]) -> T:
-    """The same for a form or a command, which wait for it."""
+def hold_now(dialogue: Dialogue[T], *, hold_s: float = HOLD_S) -> T:
+    """The same for a form or a command, which wait for it, but no longer than hold_s."""
 
     async def run() -> T:
         async with Client() as client:
-            return await hold(dialogue, client)
+            return await _hold_within(hold_s, dialogue, client)
 
     return asyncio.run(run())
+
+
+async def _hold_within(hold_s: float, dialogue: Dialogue[T], client: Client) -> T:
+    try:
+        async with asyncio.timeout(hold_s):
+            return await hold(dialogue, client)
+    except TimeoutError:
+        raise Unanswered(f"The calls together took longer than {hold_s:g} s.") from None
 
 
 class _Refused(OSError):
@@ -222,7 +233,7 @@ def _read(call: Call) -> URL:
     if _ODD.search(call.url):
         raise Barred("The address of the call has a space, a backslash or a control character in it.")
     if any(_BREAK.search(text) for header in call.headers for text in header):
-        raise Barred("A header of the call has a line break in it.")
+        raise Barred("A header of the call has a line break or another control character in it.")
     try:
         url = URL(call.url)
         port, is_named = url.port, "@" in urlsplit(call.url).netloc

@@ -5,6 +5,10 @@ import re
 # Everything behind the slug: which segment is the token depends on a grammar that a wrong URL does not keep.
 # Begun at the first of several slashes alone: begun at each, thousands of them would cost their square.
 _INBOUND = re.compile(r"(?<!/)(/+api/+(?:webhook-feedbacks|postbacks)/+[^/?\s\"]+/+)[^?\s\"]+", re.IGNORECASE)
+# A number in a path of the API, in whatever spelling: '+1-415-555-0101' looks like no phone to the patterns below.
+_CONTACT = re.compile(
+    r"(?<!/)(/+api/+v2/+(?:contacts|suppressions)/+)(?!opt-(?:in|out)/?(?:$|[\s?\"]))[^/?\"]+", re.IGNORECASE
+)
 # Tokens have this shape, wherever somebody puts one.
 _TOKEN = re.compile(r"(?:(?<=/)|(?<=%2f)|(?<=%2F))[a-z2-7]{26}(?![a-z0-9])")
 _ANYWHERE = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))[a-z2-7]{26}(?![A-Za-z0-9])")
@@ -30,5 +34,5 @@ def mask(text: str) -> str:
     """`text` as a log may show it. The net under every line; call sites log ids in the first place."""
     if not _SUSPECT.search(text):
         return text
-    masked = _ANYWHERE.sub("***", mask_tokens(text))
+    masked = _ANYWHERE.sub("***", mask_tokens(_CONTACT.sub(r"\1***", text)))
     return _BARE_PHONE.sub(r"•••\1", _PHONE.sub(r"+•••\1", masked))

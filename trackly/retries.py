@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 INBOUND = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 
 # Sending, where the provider certainly did not take it; after the last it is given up. 21 minutes: a text that is later than
-# STALE was written for another moment.
+# STALE, not for the speed of its list but because sending stood still, was written for another moment.
 SENDING = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 STALE = timedelta(minutes=30)
 # Asking for a message without a final status: first after RECONCILE_AFTER, then these waits. Two days is when Infobip

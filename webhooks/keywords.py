@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 from webhooks.statuses import Decision
 
@@ -259,7 +260,7 @@ def _is_alone(whole: str, harmless: frozenset[str]) -> bool:
     """The whole text is a word that opts out, or several of them, with nothing but courtesy around."""
     if whole in _WHOLE:
         return True
-    said = whole.split()[: _CLAUSE_WORDS + 1]
+    said = _once(whole)
     bare = [word for word in said if word not in _POLITE]
     if len(said) > _CLAUSE_WORDS or not bare or set(bare) & harmless:
         return False
@@ -268,7 +269,7 @@ def _is_alone(whole: str, harmless: frozenset[str]) -> bool:
 
 def _is_said(clause: str, harmless: frozenset[str]) -> bool:
     """The clause says 'stop' and nothing that makes it mean something else: 'please just stop', 'stop it now'."""
-    said = clause.split()[: _CLAUSE_WORDS + 1]
+    said = _once(clause)
     if len(said) > _CLAUSE_WORDS:
         return False
     for place in range(len(said)):
@@ -284,6 +285,11 @@ def _is_said(clause: str, harmless: frozenset[str]) -> bool:
             ):
                 return True
     return False
+
+
+def _once(text: str) -> list[str]:
+    """Its words, one more than a clause may have at most; one said over and over counts once: 'STOP STOP STOP …'."""
+    return [word for word, _ in islice(groupby(text.split()), _CLAUSE_WORDS + 1)]
 
 
 def _goes_on(text: str, whole: str, harmless: frozenset[str]) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import TextChoices
 
 from trackly.calls import Dialogue
+from trackly.text import clean
 from webhooks.statuses import Report
 
 
@@ -72,6 +73,10 @@ class Number:
     name: str = ""
     can_receive: bool = True
 
+    def __post_init__(self) -> None:
+        for name, limit in (("number", 32), ("name", 100)):
+            object.__setattr__(self, name, clean(getattr(self, name), limit))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
@@ -119,6 +124,11 @@ class Outcome:
     """What a person should do now; '' when nothing is."""
     is_temporary: bool = False
     """Failed for now: busy or away, and worth another try."""
+
+    def __post_init__(self) -> None:
+        # It may quote what a provider answered, and is stored.
+        for name in ("said", "fix"):
+            object.__setattr__(self, name, clean(getattr(self, name), 1_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

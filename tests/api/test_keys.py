@@ -28,6 +28,8 @@ def test_an_unknown_key_is_refused(us: Caller, key: str) -> None:
 def test_a_revoked_key_is_refused_at_once(us: Caller) -> None:
     assert us.get("lists")[0] == 200
     ApiKey.objects.update(revoked_at=timezone.now())
+    assert us.get("lists") == (401, {"error": "This API key was revoked", "code": "invalid_api_key"})
+    Account.objects.update(status="deleted")
     assert us.get("lists") == (401, {"error": "Invalid API key", "code": "invalid_api_key"})
 
 
@@ -68,16 +70,20 @@ def test_a_key_is_looked_up_by_its_hash_alone(us: Caller) -> None:
     assert us.get("lists")[0] == 401
 
 
-def test_neither_key_nor_phone_reaches_a_log(us: Caller, caplog: pytest.LogCaptureFixture) -> None:
+def test_neither_key_nor_phone_reaches_a_log(
+    us: Caller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from trackly import logs
 
     caplog.set_level(logging.DEBUG)
-    caplog.handler.setFormatter(logs.formatter())
+    # The handler serves the tests after this one, too.
+    monkeypatch.setattr(caplog.handler, "formatter", logs.formatter())
     us.get("contacts/%2B14155550101")
+    us.get("contacts/+1-415-555-0101")
     us.get(f"links/{us.key}")
     us.post("send", {"to": "+14155550101", "body": "zebra", "list_id": 1})
     assert "request answered" in caplog.text
-    for secret in (us.key, us.key[4:], "4155550101", "zebra"):
+    for secret in (us.key, us.key[4:], "4155550101", "555-0101", "zebra"):
         assert secret not in caplog.text
 
 

@@ -117,7 +117,7 @@ schema = schemathesis.openapi.from_wsgi("/api/v2/schema", application)
 def us(transactional_db: None) -> Caller:
     """An account that has what the examples of the schema name."""
     us = caller(factories.AccountFactory())
-    own = factories.SendingListFactory(provider_account__account=us.account, id=42, number="+12025550142")
+    own = factories.SendingListFactory(provider_account__account=us.account, id=42, number="+18005550142")
     message = factories.MessageFactory(sending_list=own, public_id="a2B3c4D5", status="failed", reason="spam")
     factories.DeliveryEventFactory(message=message, reason="spam", error_code="1")
     offer = factories.OfferFactory(connection__account=us.account)
@@ -128,6 +128,16 @@ def us(transactional_db: None) -> Caller:
     factories.SubscriptionFactory(sending_list=own, contact__phone="+14155550101", contact__account=us.account)
     factories.SuppressionFactory(account=us.account, phone="+14155550101")
     return us
+
+
+@pytest.mark.parametrize("path", ["send", "messages/import"])
+def test_the_example_names_the_list_of_the_first_start(path: str) -> None:
+    """Tried out on the page, it works: nobody knows the id of a list before it is made."""
+    posted = SPEC["paths"][f"/api/v2/{path}"]["post"]
+    assert "/lists" in posted["description"]
+    for content in posted["requestBody"]["content"].values():
+        for example in content["examples"].values():
+            assert "+18005550142" in json.dumps(example["value"])
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)

@@ -26,6 +26,15 @@ def test_a_message_is_queued_and_answered_201(us: Caller, our_list: SendingList)
     assert us.get(f"messages/{row.public_id}")[1]["status"] == "queued"
 
 
+@pytest.mark.parametrize("to", ["4155550152", "(415) 555-0173", "415-555-0174", "14155550101", "+4155550152"])
+def test_a_recipient_without_its_country_gets_nothing(us: Caller, our_list: SendingList, to: str) -> None:
+    """It would be read as a number of another country, for whom no opt-out of this person holds."""
+    status, said = us.post("send", TEXT | {"to": to, "list_id": our_list.id})
+    assert (status, said["code"]) == (400, "invalid_phone")
+    assert "Write it with + and the country code, such as +14155550101." in said["error"]
+    assert not Message.objects.exists()
+
+
 def test_a_list_is_named_by_its_number_too(us: Caller, them: Caller, our_list: SendingList) -> None:
     other = factories.ProviderAccountFactory(account=them.account)
     factories.SendingListFactory(provider_account=other, number=our_list.number)

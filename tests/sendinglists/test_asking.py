@@ -58,6 +58,19 @@ def test_what_the_provider_knows_is_entered_as_asked(line: SendingList, wire: Fa
     assert dict(HourlyTotal.objects.values_list("kind", "n")) == {"message_undelivered": 1}
 
 
+def test_a_provider_that_hangs_leaves_room_for_questions_to_the_others(line: SendingList, settings: Any) -> None:
+    settings.SENDING_SLOTS = 64
+    one, other = asking(), SendingListFactory(provider_account=ProviderAccountFactory(provider="wire"))
+    for n in range(30):
+        sent(line, provider_message_id=f"w-{n}", ask_at=NOW - SECOND)
+    theirs = sent(other)
+    begun = one.claim(NOW, 16)
+    assert len(begun) == 8
+    assert [job.row.id for job in one.claim(NOW, 8)] == [theirs.id]
+    one.record([(job, []) for job in begun], NOW)
+    assert len(one.claim(NOW, 8)) == 8
+
+
 def test_a_silent_provider_is_asked_by_the_schedule_and_then_no_more(
     line: SendingList, wire: FakeWire, dispatch: Dispatch
 ) -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendinglists.closings import Closing, import_suppressions
-from sendinglists.imports import MOST_ROWS, Imported, Sending, TooManyRows, import_messages
+from sendinglists.imports import Imported, Sending, TooManyRows, import_messages
 from sendinglists.models import Contact, Message, SendingList, Subscription, SubscriptionChange, Suppression
-from sendinglists.sheets import MOST_BYTES, BadFile, RowError, read_csv
+from sendinglists.sheets import MOST_BYTES, MOST_ROWS, BadFile, RowError, read_csv
 from tests.factories import MessageFactory, SendingListFactory
 from tests.webhooks.calls import report, tell
 from trackly.models import HourlyTotal
@@ -146,6 +146,7 @@ WRONG = [
     ({"to": ""}, "missing_to_number"),
     ({"to": "hello"}, "invalid_phone"),
     ({"to": "12345"}, "invalid_phone"),
+    *(({"to": to}, "invalid_phone") for to in ("4155550152", "(415) 555-0173", "14155550101", "+4155550152")),
     ({"to": "1.41556E+10"}, "invalid_phone"),
     ({"sent_at": ""}, "missing_timestamp"),
     ({"sent_at": "yesterday"}, "invalid_timestamp"),
@@ -173,7 +174,8 @@ def test_what_is_wrong_with_a_row_is_said_and_the_others_are_kept(
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"to": "1 (415) 555-0101"}, {"to": TO}),
+        ({"to": "+1 (415) 555-0101"}, {"to": TO}),
+        ({"to": "001 415 555 0101"}, {"to": TO}),
         ({"list": "+1 800 555 0142"}, {}),
         ({"list": "18005550142"}, {}),
         ({"sent_at": "2026-11-23 10:00+01:00"}, {"sent_at": NINE}),
@@ -189,6 +191,32 @@ def test_rows_are_read_as_people_and_spreadsheets_write_them(
     assert outcomes(bring(line, row(line, **fields))) == ["new"]
     message = Message.objects.get()
     assert {name: getattr(message, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "quoted"),
+    [
+        ({"list": "First list"}, "'First list'"),
+        ({"list": "+19999999999"}, "'+19999999999'"),
+        ({"sent_at": "11/23/2026 10:00"}, "'11/23/2026 10:00'"),
+        ({"to": "(415) 555-0173"}, "'(415) 555-0173'"),
+        ({"to": "a\x1b[31m\u202eb\nc"}, "'a[31mb c'"),
+        ({"to": "x" * 1_000}, "'" + "x" * 40 + "…'"),
+        ({"cost": "1,234"}, "'1,234'"),
+        ({"cost": "1", "currency": "US $"}, "'US $'"),
+    ],
+)
+def test_a_wrong_value_is_quoted_as_it_was_given(line: SendingList, fields: dict[str, str], quoted: str) -> None:
+    assert quoted in bring(line, row(line, **fields))[0].words
+
+
+def test_what_is_wrong_with_a_row_of_a_file_names_its_line(line: SendingList) -> None:
+    good = f"a,v-a,{line.id},{TO},2026-11-23T09:00:00Z\n"
+    bad = good.replace(TO, "555")
+    rows = read_csv(HEAD + f"{good}\n{bad}1,2,3,4,5,6\n".encode(), Sending)
+    answers = bring(line, *rows)
+    assert [(answer.index, answer.words[:8]) for answer in answers] == [(0, ""), (1, "Line 4: "), (2, "Line 5 h")]
+    assert bring(line, row(line, "b", to="555"))[0].words.startswith("'555' is no whole phone number")
 
 
 def test_a_number_of_several_lists_names_none_of_them(line: SendingList) -> None:
@@ -246,7 +274,8 @@ def test_a_file_is_read_as_any_spreadsheet_saves_it(data: bytes) -> None:
         (b"", "is empty"),
         (b"\n", "is empty"),
         (b"id,to,sent_at\n", "A column is missing: list"),
-        (HEAD.replace(b"id,", b"id,colour,", 1), "There is no column 'colour'"),
+        (HEAD.replace(b"id,", b"id,The Colour!,", 1), "There is no column 'The Colour!'"),
+        (b"id,line,list,to,sent_at\n", "There is no column 'line'"),
         (HEAD.replace(b"provider_id", b"id"), "twice"),
         (b"\xff\xfei\x00d\x00", "UTF-16"),
         (b"id,\xe9", "not UTF-8"),
@@ -283,6 +312,13 @@ def test_any_bytes_are_read_or_refused_in_words(data: bytes) -> None:
     except BadFile:
         return
     assert all(isinstance(found, Sending | RowError) for found in rows)
+
+
+def test_of_a_file_of_millions_of_lines_no_more_are_read_than_tell_that_it_is_too_long(line: SendingList) -> None:
+    rows = read_csv(b"phone\n" + b"1\n" * 1_000_000, Closing)
+    assert len(rows) == MOST_ROWS + 1
+    with pytest.raises(TooManyRows):
+        import_suppressions(line.account, rows, now=NOW)
 
 
 # --- numbers to be closed

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sendinglists import sending as module
 from sendinglists.models import Contact, Echo, Message, SendingList, Subscription, SubscriptionChange
 from sendinglists.sending import LEASE, Handed, Sending
-from sendinglists.subscriptions import Decided, decide
+from sendinglists.subscriptions import Decided, decide, suppress
 from sendinglists.turns import BURST, Room, Turn, credit, share_out
 from tests.factories import (
     MessageFactory,
@@ -191,6 +191,12 @@ def set_account(line: SendingList, **fields: Any) -> None:
     type(line.account).objects.filter(id=line.account_id).update(**fields)
 
 
+def behind(line: SendingList, *, last: datetime) -> None:
+    """A message two hours over its time, on a list that sent one at `last`."""
+    Message.objects.update(due_at=NOW - timedelta(hours=2))
+    SendingList.objects.filter(pk=line.pk).update(next_slot_at=last)
+
+
 BARRIERS: dict[str, tuple[Callable[[SendingList], None], str, Reason, str]] = {
     "opted out": (opted_out, "contact_blocked", Reason.OPT_OUT, "of this list"),
     "closed account": (suppressed, "contact_blocked", Reason.OPT_OUT, "the whole account"),
@@ -215,6 +221,7 @@ BARRIERS: dict[str, tuple[Callable[[SendingList], None], str, Reason, str]] = {
     "stale": (
         lambda line: Message.objects.update(due_at=NOW - STALE - SECOND) and None, "stale", Reason.STALE, "30 minutes",
     ),
+    "stood still": (lambda line: behind(line, last=NOW - STALE - SECOND), "stale", Reason.STALE, "30 minutes"),
 }  # fmt: skip
 
 
@@ -247,6 +254,8 @@ OPEN: dict[str, Callable[[SendingList], None]] = {
     "being configured": lambda line: set_party(line, webhook_state="working"),
     "by hand": lambda line: set_party(line, webhook_state="by_hand"),
     "barely in time": lambda line: Message.objects.update(due_at=NOW - STALE) and None,
+    # More to send than its speed lets go: it is late because its owner set that speed.
+    "behind its speed": lambda line: behind(line, last=NOW - STALE + SECOND),
 }
 
 
@@ -258,6 +267,43 @@ def test_what_does_not_concern_it_stops_no_message(
     OPEN[name](line)
     dispatch(NOW)
     assert wire.sent_to() == [A]
+
+
+def test_an_opt_out_stands_for_the_number_whatever_list_has_it_now(
+    line: SendingList, wire: FakeWire, dispatch: Dispatch
+) -> None:
+    party = ProviderAccountFactory(provider="wire", account=line.account)
+    successor = SendingListFactory(provider_account=party, number=line.number)
+    opted_out(line, decided_at=NOW - 2 * SECOND)
+    message = due(successor)
+    dispatch(NOW)
+    assert wire.texts == []
+    assert again(message).status_detail == "contact_blocked"
+    assert "this number" in again(message).error_text
+    opted_out(successor, state="subscribed", decided_at=NOW - SECOND)
+    due(successor)
+    dispatch(NOW)
+    assert wire.sent_to() == [A]
+
+
+def test_another_account_s_opt_out_of_the_same_number_stops_nothing(
+    line: SendingList, wire: FakeWire, dispatch: Dispatch
+) -> None:
+    opted_out(SendingListFactory(number=line.number), decided_at=NOW)
+    due(line)
+    dispatch(NOW)
+    assert wire.sent_to() == [A]
+
+
+@pytest.mark.parametrize("brand", ["acme", "ACME", " Acme "])
+def test_a_number_is_closed_for_a_brand_in_whatever_case_it_was_written(
+    line: SendingList, wire: FakeWire, dispatch: Dispatch, brand: str
+) -> None:
+    suppress(line.account_id, [A], brand=brand, cause="asked by mail", at=NOW - SECOND)
+    message = due(line)
+    dispatch(NOW)
+    assert wire.texts == []
+    assert again(message).status_detail == "contact_blocked"
 
 
 def test_a_list_without_a_brand_is_closed_by_no_brand(line: SendingList, wire: FakeWire, dispatch: Dispatch) -> None:
@@ -399,6 +445,25 @@ def test_a_slow_provider_leaves_slots_to_the_others(line: SendingList) -> None:
     assert claim(one, free=6) == ids
     # Its own came back or were given up: it goes on.
     assert len(claim(one, at=NOW + LEASE)) == 18
+
+
+def test_a_slow_provider_with_many_lists_hides_nobody_else(line: SendingList) -> None:
+    one, party = sending(), line.provider_account
+    for many in [line, *(SendingListFactory(provider_account=party) for _ in range(60))]:
+        due(many)
+        due(many)
+    assert len(claim(one)) == 42
+    other = SendingListFactory(provider_account=ProviderAccountFactory(provider="wire"), next_slot_at=NOW)
+    ids = [due(other).id for _ in range(3)]
+    assert claim(one, free=6) == ids
+
+
+def test_accounts_with_many_lists_take_turns_with_an_account_that_has_one(line: SendingList) -> None:
+    for many in [line, *(SendingListFactory(provider_account=line.provider_account) for _ in range(60))]:
+        due(many)
+    other = SendingListFactory(provider_account=ProviderAccountFactory(provider="wire"), next_slot_at=NOW)
+    message = due(other)
+    assert message.id in claim()
 
 
 def test_the_list_that_sent_longest_ago_comes_first(line: SendingList) -> None:

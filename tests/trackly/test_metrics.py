@@ -3,7 +3,7 @@
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,12 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from postbacks.verdicts import Verdict
+from sendinglists.models import Echo
 from tests import factories
+from tests.api.conftest import caller
+from tests.fakes.server import Fault
 from tests.faults import processes, traffic
+from tests.sendinglists.wire import wired
 from trackly import gauges, metrics
 from trackly.management.commands import work
 from trackly.partitions import SERIES
@@ -49,7 +53,7 @@ def fetch(port: int, headers: dict[str, str] | None = None, path: str = "/metric
 def samples(text: str) -> dict[tuple[str, ...], float]:
     """(name, label values…) -> value, the labels in the order in which they are declared."""
     found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    order = ["source", "provider", "outcome", "result", "table", "chore", "le"]
+    order = ["source", "provider", "outcome", "result", "table", "chore", "route", "status", "le"]
     return {(s.name, *(s.labels[key] for key in order if key in s.labels)): s.value for s in found}
 
 
@@ -178,6 +182,76 @@ def test_gauges_tell_what_the_tables_hold() -> None:
         assert gauge("trackly_partitions_ahead_days", series.parent) > 10
 
 
+def test_gauges_of_sending_tell_what_waits_what_is_unclear_and_what_failed() -> None:
+    now = datetime.now(UTC)
+    one, other = factories.SendingListFactory.create_batch(2)
+    for line, minutes in ((one, 3), (one, 9), (other, 5), (other, -5)):
+        factories.MessageFactory(sending_list=line, due_at=now - timedelta(minutes=minutes))
+    handed: dict[str, Any] = {"sending_list": one, "handed_at": now - timedelta(hours=2), "tries": 1}
+    factories.MessageFactory(**handed, leased_until=now - timedelta(minutes=1))
+    factories.MessageFactory(**handed, leased_until=now + timedelta(minutes=1))
+    asked = {"ask_at": now + timedelta(hours=4)}
+    factories.MessageFactory(**handed, **asked)
+    factories.MessageFactory(**handed, **asked, sent_at=now)
+    factories.MessageFactory(**handed, **asked, status="sent")
+    factories.MessageFactory(**(handed | asked | {"handed_at": now - timedelta(hours=25)}))
+    factories.ProviderAccountFactory(webhook_state="failed")
+    factories.ProviderAccountFactory(webhook_state="failed", removed_at=now)
+    for seconds in (1, 2, -60):
+        at = now - timedelta(seconds=seconds)
+        Echo.objects.create(message=factories.MessageFactory(sending_list=one), body=b"{}", due_at=at)
+    assert gauge("trackly_messages_due") == 3
+    assert 539 < gauge("trackly_messages_oldest_due_seconds") < 580
+    assert gauge("trackly_messages_leases_over") == 1
+    assert gauge("trackly_messages_unclear") == 1
+    assert gauge("trackly_setups_failed") == 1
+    assert gauge("trackly_echoes_due") == 2
+
+
+def test_a_message_is_unclear_from_its_lost_answer_until_its_provider_told_of_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, dispatch: Callable[..., int]
+) -> None:
+    at = datetime.now(UTC)
+    with wired(settings, monkeypatch) as wire:
+        line = factories.SendingListFactory(provider_account=factories.ProviderAccountFactory(provider="wire"))
+        message = factories.MessageFactory(sending_list=line, due_at=at, created_at=at)
+        wire.faults.append(Fault(kind="drop_after"))
+        dispatch(at)
+        assert gauge("trackly_messages_unclear") == 1
+        wire.known[message.reference] = [{"status": "sent"}]
+        dispatch(at + timedelta(minutes=2))
+    assert gauge("trackly_messages_unclear") == 0
+
+
+def test_no_message_due_is_zero() -> None:
+    factories.MessageFactory(due_at=datetime.now(UTC) + timedelta(minutes=5))
+    assert gauge("trackly_messages_due") == gauge("trackly_messages_oldest_due_seconds") == 0
+
+
+def test_answers_of_the_api_are_counted_by_address_and_class_and_no_caller_names_one() -> None:
+    us = caller(factories.AccountFactory())
+    before = samples(metrics.counted().decode())
+    us.get("lists")
+    us.get("lists/")
+    us.get("messages/a2B3c4D5")
+    us.get("messages/e5F6g7H8")
+    us.get("whatever/they/please")
+    us.post("send", {})
+    us.key = "trk_wrong"
+    us.get("lists")
+    after = samples(metrics.counted().decode())
+    name = "trackly_api_requests_total"
+    grown = {key[1:]: value - before.get(key, 0) for key, value in after.items() if key[0] == name}
+    assert {key: n for key, n in grown.items() if n} == {
+        ("lists", "2xx"): 2,
+        ("lists", "4xx"): 1,
+        ("messages/<slug:message_id>", "4xx"): 2,
+        ("other", "4xx"): 1,
+        ("send", "4xx"): 1,
+    }
+    assert grown["send", "5xx"] == 0
+
+
 def test_nothing_due_is_zero_and_no_worker_ever_is_infinite() -> None:
     assert gauge("trackly_oldest_due_seconds") == 0
     assert gauge("trackly_worker_heartbeat_seconds") == float("inf")
@@ -209,8 +283,9 @@ def test_no_gauge_reads_the_whole_of_a_big_table(gauge: gauges.Gauge) -> None:
         cursor.execute(f"EXPLAIN {gauge.query}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("RESET enable_seqscan")
-    # A bounded look at a table of which every row is wanted needs no index.
-    assert "Seq Scan" not in plan or "Limit" in plan and gauge.name == "trackly_reports_parked", plan
+    # A bounded look at a table of which every row is wanted needs no index, nor does one that is always small.
+    is_free = gauge.name in ("trackly_reports_parked", "trackly_setups_failed")
+    assert "Seq Scan" not in plan or "Limit" in plan and is_free, plan
 
 
 # --- who may see it

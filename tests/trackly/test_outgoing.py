@@ -556,6 +556,13 @@ def test_of_a_name_with_several_addresses_only_the_allowed_are_called(settings: 
     assert call(url, lookup=looking_up(["10.0.0.1", "::1", "127.0.0.1"])).status == 200
 
 
+def test_a_name_with_none_but_private_addresses_is_barred_for_good(settings: Any) -> None:
+    settings.OUTGOING_ALLOW = []
+    for addresses in (["10.0.0.1", "127.0.0.1"], ["169.254.169.254", "fd00:ec2::254", "10.0.0.1"]):
+        with pytest.raises(Barred, match="^many.example is not called: "):
+            call("https://many.example/", lookup=looking_up(addresses))
+
+
 # --- routes
 
 
@@ -703,3 +710,35 @@ def test_a_dialogue_may_end_without_a_call() -> None:
         yield
 
     assert hold_now(silent()) == 7
+
+
+def test_a_dialogue_somebody_waits_for_ends_in_time_however_many_calls_it_makes(fake: Anything) -> None:
+    ends = []
+
+    def endless() -> Dialogue[None]:
+        try:
+            while True:
+                yield Call(method="GET", url=fake.url)
+        finally:
+            ends.append("closed")
+
+    began = time.monotonic()
+    with pytest.raises(Unanswered, match=r"took longer than 0\.5 s"):
+        hold_now(endless(), hold_s=0.5)
+    assert time.monotonic() - began < 5
+    assert ends == ["closed"]
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\0", "\x01", "\x1f", "\x7f"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_control_character_in_a_header_bars_the_call_before_anything_is_sent(
+    fake: Anything, sign: str, place: int
+) -> None:
+    header = ("X-Key", f"a{sign}b") if place else (f"X-{sign}Key", "a")
+
+    def keyed() -> Dialogue[int]:
+        return (yield Call(method="GET", url=fake.url, headers=(header,))).status
+
+    with pytest.raises(Barred, match="control character"):
+        hold_now(keyed())
+    assert fake.requests == []

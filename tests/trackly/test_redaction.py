@@ -73,3 +73,23 @@ def test_thousands_of_slashes_cost_no_more_than_any_other_path() -> None:
     slow = timeit.timeit(lambda: mask("/" * 8_000 + "1234567"), number=5)
     plain = timeit.timeit(lambda: mask("/a" * 4_000 + "1234567"), number=5)
     assert slow < plain * 20 + 0.05
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/contacts/+1-415-555-0101",
+        "/api/v2/contacts/+1 415 555 0101",
+        "/api/v2/contacts/%2B1%20415%20555%200101/",
+        "//API/v2//suppressions/1.415.555.0101?brand=x",
+        "/api/v2/suppressions/1(415)5550101",
+    ],
+)
+def test_a_phone_in_a_path_of_the_api_is_masked_in_whatever_spelling(path: str) -> None:
+    assert "0101" not in mask(path)
+    assert mask(path).lower().replace("//", "/").startswith("/api/v2/")
+
+
+def test_verbs_of_the_api_stay_readable() -> None:
+    for path in ("/api/v2/contacts/opt-out", "/api/v2/contacts/opt-in/", '"POST /api/v2/contacts/opt-in HTTP/1.1" 200'):
+        assert mask(path) == path

@@ -234,3 +234,9 @@ def test_no_text_takes_long(text: str) -> None:
 
 def test_what_stands_behind_the_longest_text_is_not_read() -> None:
     assert classify("hm " * MOST + ". stop texting me") == Decision.NONE
+
+
+@pytest.mark.parametrize("n", [2, 12, 13, 40, 300])
+@pytest.mark.parametrize("said", ["STOP {}", "{}STOP", "{}stop it", "please {}"])
+def test_however_often_it_is_shouted_it_opts_out(said: str, n: int) -> None:
+    assert classify(said.format("STOP " * n)) == Decision.OPT_OUT

@@ -65,6 +65,13 @@ def test_accepted_request_holds_no_secret_and_the_token_became_the_id_of_its_own
         assert secret.encode() not in stored_text(row)
 
 
+def test_a_secret_stays_one_when_somebody_renames_its_header_in_the_settings(party: ProviderAccount) -> None:
+    party.credentials = [{"values": SECRETS | {"header_name": "X-Other"}, "until": None}]
+    party.save()
+    assert call(token_url(party), BODY, headers={"X-Hook-Secret": "s3cret-of-the-header"}).status == 200
+    assert b"s3cret-of-the-header" not in stored_text(InboundRequest.objects.get())
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known account", "nothing known"])
 def test_refused_request_holds_its_secrets_sealed_only(party: ProviderAccount, known: bool) -> None:
     target = f"{BASE}/infobip/wrong-token-in-path" + (f"?account={party.account.public_id}" if known else "")

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from trackly import metrics
 from trackly.api import errors, pages
 from trackly.api.bodies import JsonBody
 from trackly.api.errors import Problem
@@ -61,6 +62,8 @@ class JsonView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response.headers["Cache-Control"] = "no-store"
+        match = request.resolver_match
+        metrics.count_api(match.route if match else "", response.status_code)
         return super().finalize_response(request, response, *args, **kwargs)
 
 

@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from sendinglists.imports import MOST_ROWS
-from sendinglists.sheets import BadFile, Row, RowError, read_csv
+from sendinglists.sheets import MOST_ROWS, BadFile, Row, RowError, read_csv
 from trackly.api.bodies import Csv
 from trackly.api.errors import Problem
 from trackly.api.fields import PhoneField, phone

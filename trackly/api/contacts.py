@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -157,5 +158,6 @@ class OptInView(_Deciding):
         given = self.read(OptInForm)
         opening = self.sending_list(given["list_id"])
         subscriptions.opt_in(self.account.id, [given["phone"]], list_id=opening.id, origin=_API, at=timezone.now())
-        closed = self.rows(Suppression).filter(phone=given["phone"], brand__in={"", opening.brand}, is_active=True)
+        here = Q(brand="") | Q(brand__iexact=opening.brand.strip())
+        closed = self.rows(Suppression).filter(here, phone=given["phone"], is_active=True)
         return Response({"success": True, "still_suppressed": closed.exists()})

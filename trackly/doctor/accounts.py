@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Sum
 
 from sendinglists import setup
@@ -30,16 +31,22 @@ _LEVELS = {
 
 def examine(row: ProviderAccount, now: datetime, *, may_call: bool) -> Iterator[Finding]:
     """Everything about this provider account. `may_call` False: neither the provider nor our own address is called."""
+    name = name_of(row)
     for said in setup.warnings(row):
-        yield warning(row.name, said, "Its page in the admin: Check, then Configure webhooks.")
+        # Of the address everybody is told once.
+        if said != setup.public_address_warning():
+            yield warning(name, said, "Its page in the admin: Ask the provider, then Configure webhooks.")
+    if may_call and settings.PUBLIC_BASE_URL:
+        yield reach(name, callback_url(row), "callback URL", method="HEAD")
     if may_call:
-        yield reach(row.name, callback_url(row), "callback URL", method="HEAD")
         for title, outcome in setup.look(row):
-            yield Finding(
-                level=_LEVELS[outcome.state], about=f"{row.name}: {title}", said=outcome.said, fix=outcome.fix
-            )
+            yield Finding(level=_LEVELS[outcome.state], about=f"{name}: {title}", said=outcome.said, fix=outcome.fix)
     yield heard(row, now)
     yield from refused(row, now)
+
+
+def name_of(row: ProviderAccount) -> str:
+    return f"{row.account}, {row.name}"
 
 
 def heard(row: ProviderAccount, now: datetime) -> Finding:
@@ -50,16 +57,16 @@ def heard(row: ProviderAccount, now: datetime) -> Finding:
     n, last = sent.count(), last_called(row.pk)
     called = f"It called {ago(now - last)}." if last else "It never called."
     if not n:
-        return note(row.name, f"Nothing was sent with it within the hour. {called}", "Send a test message.")
+        return note(name_of(row), f"Nothing was sent with it within the hour. {called}", "Send a test message.")
     if last is None or last < now - LATELY:
         return bad(
-            row.name,
+            name_of(row),
             f"{counted(n, 'message')} sent within the hour, and no callback came. {called}",
             "A firewall may be blocking the provider, or the URL registered there is not ours.",
         )
     open_ = sent.exclude(status__in=FINAL).count()
     waiting = f" {counted(open_, 'message')} of them without a final status yet." if open_ else ""
-    return good(row.name, f"{counted(n, 'message')} sent within the hour. {called}{waiting}")
+    return good(name_of(row), f"{counted(n, 'message')} sent within the hour. {called}{waiting}")
 
 
 def refused(row: ProviderAccount, now: datetime) -> Iterator[Finding]:
@@ -68,11 +75,11 @@ def refused(row: ProviderAccount, now: datetime) -> Iterator[Finding]:
     counts = totals.exclude(standing__in=[Standing.ACCEPTED, "probe", "discarded"]).values("standing")
     found = {entry["standing"]: entry["n"] for entry in counts.annotate(n=Sum("n")) if entry["n"]}
     if not found:
-        yield good(row.name, "Nothing it sent within a day was refused.")
+        yield good(name_of(row), "Nothing it sent within a day was refused.")
     labels = dict([*Standing.choices, *Cause.choices])
     for standing, n in sorted(found.items(), key=lambda entry: -entry[1]):
         yield warning(
-            row.name,
+            name_of(row),
             f"{counted(n, 'callback')} of a day: {labels.get(standing, standing).lower()}.",
-            "Its failed webhooks in the admin: mend the cause, then replay them.",
+            "Its failed webhooks in the admin: each says its cause; what was refused for our credentials can be replayed.",
         )

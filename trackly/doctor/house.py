@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from sendinglists.models import Message
 from trackly import partitions
 from trackly.calls import Answer, Barred, Call, Dialogue, Unanswered, Unreached
 from trackly.doctor.findings import Finding, bad, good, note, warning
@@ -125,7 +124,14 @@ def queues(now: datetime) -> Iterator[Finding]:
             [now],
         )
         inbox = (cursor.fetchone() or [None])[0]
-    message = Message.objects.filter(due_at__lte=now).order_by("due_at").values_list("due_at", flat=True).first()
+        # One probe of the queue's index for each list.
+        cursor.execute(
+            "SELECT min(first.due_at) FROM sendinglists_sendinglist list CROSS JOIN LATERAL"
+            " (SELECT due_at FROM sendinglists_message WHERE sending_list_id = list.id AND due_at <= %s"
+            " ORDER BY due_at LIMIT 1) first",
+            [now],
+        )
+        message = cursor.fetchone()[0]
     for name, oldest in (("Inbox", inbox), ("Sending", message)):
         if oldest is not None and now - oldest > WAITS_LONG:
             yield warning(

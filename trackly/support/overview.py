@@ -34,28 +34,6 @@ HOURS = 24
 # How many rows of the log of failures are looked through for those that wait for somebody, and how far back.
 LOOKED_THROUGH, LOOKED_BACK = 20_000, timedelta(days=30)
 ROWS, ALL_ROWS = 50, 500
-# A worker says every ten seconds that it lives.
-DEAD_AFTER, BEHIND_AFTER = timedelta(seconds=60), timedelta(minutes=1)
-_START = "Start one: python manage.py work (or make run, which starts everything)."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """One question, its answer, and what it is made of."""
-
-    title: str
-    figure: str
-    words: tuple[Shown, ...] = ()
-    bars: tuple[Bar, ...] = ()
-    """One an hour; none where the answer is about now."""
-    legend: tuple[tuple[str, str], ...] = ()
-    """(tone, what it stands for), where the bars have several."""
-    alarm: str = ""
-    """What is wrong right now and what to do; '' when nothing is."""
-
-    @property
-    def chart(self) -> SafeString | None:
-        return stacked(self.bars, label=f"{self.title}, hour by hour") if self.bars else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +113,14 @@ def overview(request: HttpRequest, *, now: datetime | None = None) -> Overview:
         return Overview(may_see=False)
     now = (now or timezone.now()).astimezone(UTC)
     day = _day(now)
-    waiting = _waiting(now)
-    cards = [*_request_cards(request, day, now), waiting, *_effect_cards(request, day)]
+    alarm = worker_alarm(now)
+    waiting = inbox_card(now, alarm)
+    cards = [
+        *_request_cards(request, day, now),
+        waiting,
+        *outgoing_cards(request, now, has_worker=not alarm),
+        *_effect_cards(request, day),
+    ]
     sources = [
         source
         for source, model in ((Source.WEBHOOK, ProviderAccount), (Source.POSTBACK, NetworkConnection))
@@ -317,32 +301,7 @@ def _clicks(day: _Day) -> Card:
     )
 
 
-# --- now
-
-
-def _waiting(now: datetime) -> Card:
-    late = batches.overdue(now)
-    beats = WorkerRun.objects.filter(Q(ended_at__isnull=True) | Q(beat_at__gt=now - timedelta(days=30)))
-    # Of those that run, the one heard of last; else the one that ended last.
-    newest = beats.order_by("-ended_at", "-beat_at").values_list("beat_at", "ended_at").first()
-    alarm = _worker_alarm(newest, now)
-    if not alarm and late > BEHIND_AFTER:
-        alarm = f"The worker is behind: what is oldest has been due for {lasting(late)}. More workers may be started on any host."
-    words: list[Shown] = ["Everything that came is worked off"] if not late else []
-    if newest and not alarm:
-        words.append(Badge(f"a worker was heard of {lasting(max(now - newest[0], timedelta(0)))} ago", "good"))
-    return Card(title="Oldest waiting", figure=lasting(late) if late else "None", words=tuple(words), alarm=alarm)
-
-
-def _worker_alarm(newest: tuple[datetime, datetime | None] | None, now: datetime) -> str:
-    if newest is None:
-        return f"No worker ever ran here: what is accepted waits. {_START}"
-    beat_at, ended_at = newest
-    if ended_at:
-        return f"No worker runs since {ended_at:%b %d, %H:%M} UTC: what is accepted waits. {_START}"
-    if now - beat_at > DEAD_AFTER:
-        return f"The worker was not heard of for {lasting(now - beat_at)}: it died or hangs, and what is accepted waits. {_START}"
-    return ""
+# --- nobody yet
 
 
 def _steps(request: HttpRequest) -> tuple[Link, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Max
 
 from trackly.columns import columns
 from trackly.totals import hour_of
@@ -73,7 +74,9 @@ def callers(now: datetime, *, hours: int = 48, limit: int = 100) -> list[Caller]
 def last_called(provider_account_id: int) -> datetime | None:
     """When the provider account called last; None: never."""
     totals = RequestTotal.objects.filter(source=Source.WEBHOOK, party_id=provider_account_id)
-    return totals.order_by("-hour").values_list("last_at", flat=True).first()
+    # An hour has a row for each standing; the newest hour holds the newest call.
+    newest = totals.order_by("-hour").values_list("hour", flat=True).first()
+    return totals.filter(hour=newest).aggregate(at=Max("last_at"))["at"] if newest else None
 
 
 def by_hour(now: datetime, *, hours: int = 24) -> Hours:

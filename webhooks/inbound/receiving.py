@@ -144,7 +144,7 @@ def _accept(
         slug=route.slug,
         token=route.token,
         opened=f"~{claim.party.id}" if claim.party else "~",
-        secret_headers=_secret_headers(provider, found),
+        secret_headers=_secret_headers(request, provider, found),
         keep_secrets=False,
         ids=ids_of(items),
         items=max(len(items), 1),
@@ -174,7 +174,7 @@ def _refuse(
         slug=route.slug,
         token=route.token,
         opened="~",
-        secret_headers=_secret_headers(provider, found) | {name for name, _ in request.headers} - _ORDINARY,
+        secret_headers=_secret_headers(request, provider, found) | {name for name, _ in request.headers} - _ORDINARY,
         keep_secrets=True,
         ids=ids_of(items),
         items=max(len(items), 1),
@@ -215,9 +215,13 @@ def _may_name(route: Route, provider: Provider, claim: Claim) -> bool:
     return claim.cause == Cause.BAD_TOKEN if route.token else provider.token_suffices
 
 
-def _secret_headers(provider: Provider, found: Found) -> frozenset[str]:
+def _secret_headers(request: RawRequest, provider: Provider, found: Found) -> frozenset[str]:
     configs = [config for party in found.parties + found.referenced for config in party.configs]
-    return provider.secret_headers.union(*(provider.secret_header_names(config) for config in configs))
+    named = provider.secret_headers.union(*(provider.secret_header_names(config) for config in configs))
+    # Under whatever name it comes: who renames the header in the settings must not read its value here.
+    held = {config.get(item.name) for config in configs for item in provider.config if item.secret} - {None, ""}
+    found_out = {name for name, value in request.headers if any(secret in value for secret in held if secret)}
+    return named | (found_out - _ORDINARY)
 
 
 def ids_of(items: Sequence[Item]) -> list[str]:

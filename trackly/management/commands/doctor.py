@@ -1,6 +1,7 @@
 """manage.py doctor: what is wrong with this set-up, and how to mend it. Changes nothing; exit code 1: something is broken."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -8,7 +9,7 @@ from django.utils import timezone
 
 from sendinglists.models import ProviderAccount
 from trackly.doctor.diagnosis import diagnose
-from trackly.doctor.findings import Level
+from trackly.doctor.findings import Finding, Level
 
 MARKS = {Level.GOOD: "  ok   ", Level.NOTE: "  note ", Level.WARNING: "  LOOK ", Level.BAD: "  BAD  "}
 
@@ -33,12 +34,22 @@ class Command(BaseCommand):
             rows = rows.filter(pk=provider_account)
         if (account or provider_account) and not rows.exists():
             raise CommandError("There is no such provider account.")
+        try:
+            is_broken = self._tell(diagnose(rows, timezone.now(), may_call=not offline))
+        except BrokenPipeError:
+            # `doctor | head`: whoever reads has seen enough.
+            sys.stdout = None  # type: ignore[assignment]
+            return
+        if is_broken:
+            sys.exit(1)
+
+    def _tell(self, findings: Iterable[Finding]) -> bool:
+        """Line by line as they come; True when something is broken."""
         is_broken = False
-        for finding in diagnose(rows, timezone.now(), may_call=not offline):
+        for finding in findings:
             is_broken |= finding.level == Level.BAD
             self.stdout.write(f"{MARKS[finding.level]}{finding.about}: {finding.said}")
             if finding.fix and finding.level != Level.GOOD:
                 self.stdout.write(f"         → {finding.fix}")
             self.stdout.flush()
-        if is_broken:
-            sys.exit(1)
+        return is_broken

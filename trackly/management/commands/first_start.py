@@ -14,6 +14,8 @@ from sendinglists import setup
 from sendinglists.models import Link, Message, ProviderAccount, SendingList
 from trackly.models import Account, ApiKey, Membership
 
+NOTES = {"owner": "   (for the account owner's own pages, which are to come)"}
+
 
 class Command(BaseCommand):
     help = "On an empty database: make an account with owner and API key, a staff user, a sandbox list, connections, a link."
@@ -23,7 +25,7 @@ class Command(BaseCommand):
             return ""
         with transaction.atomic():
             passwords, key = create()
-        lines = [f"  {name:<8} password {password}" for name, password in passwords.items()]
+        lines = [f"  {name:<8} password {password}{NOTES.get(name, '')}" for name, password in passwords.items()]
         lines.append(f"  {'API':<8} key      {key}")
         change = "  change one with: .venv/bin/python manage.py changepassword NAME"
         return "\n".join(["Made on this first start, and shown only now:", *lines, change])

@@ -19,7 +19,8 @@ from django.core.management.base import BaseCommand, CommandError
 from postbacks import networks
 from postbacks.models import NetworkConnection
 from sendinglists.models import Link, ProviderAccount
-from trackly.embedded import VAR
+from trackly.embedded import VAR, write_served
+from trackly.models import WorkerRun
 
 READY_WITHIN_S = 30
 STOP_WITHIN_S = 20
@@ -49,6 +50,7 @@ class Command(BaseCommand):
             self.stdout.write("\nStopping.")
         finally:
             _stop(processes)
+            write_served(_var(), {})
 
 
 def _demand_free(port: int) -> None:
@@ -70,8 +72,9 @@ def _start(port: int, base: str) -> dict[str, subprocess.Popen[bytes]]:
     environment.setdefault("OUTGOING_ALLOW", "127.0.0.0/8")
     # A line for every request is for a log, not for the terminal somebody reads the addresses in.
     environment.setdefault("LOG_LEVEL", "WARNING")
+    write_served(_var(), environment)
     # One directory, so that /metrics of the web shows what the worker counts, too.
-    environment["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(Path(os.environ.get("TRACKLY_VAR") or VAR) / "metrics"))
+    environment["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(_var() / "metrics"))
     commands = {
         "web": [
             sys.executable,
@@ -90,6 +93,10 @@ def _start(port: int, base: str) -> dict[str, subprocess.Popen[bytes]]:
     }
 
 
+def _var() -> Path:
+    return Path(os.environ.get("TRACKLY_VAR") or VAR)
+
+
 def _emptied(directory: Path) -> Path:
     """What was counted before this start belongs to processes that are gone."""
     shutil.rmtree(directory, ignore_errors=True)
@@ -103,10 +110,12 @@ def _wait_until_ready(port: int, processes: dict[str, subprocess.Popen[bytes]]) 
         _demand_alive(processes)
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-                return
+                if WorkerRun.objects.filter(pid=processes["worker"].pid, ended_at__isnull=True).exists():
+                    return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise CommandError(f"The web server did not answer within {READY_WITHIN_S} s; its messages stand above.")
+            pass
+        time.sleep(0.1)
+    raise CommandError(f"Web and worker were not there within {READY_WITHIN_S} s; their messages stand above.")
 
 
 def _watch(processes: dict[str, subprocess.Popen[bytes]]) -> None:

@@ -7,10 +7,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from postbacks.models import Click, Conversion
-from sendinglists.models import Message, Subscription, Suppression
+from sendinglists.models import Message, SendingList, Subscription, Suppression
+from trackly.models import WorkerRun
 from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, decoded, lasting, money, tone_of
 from trackly.stories import Moment, Story, Table
 from trackly.support.stories.rows import MOST, by_time, link, list_url, party_url, request_link, state_of
+from trackly.worker import BEAT
 from webhooks.inbound.callers import last_called
 from webhooks.inbound.models import DeliveryEvent, FailedWebhook, ParkedReport, Reply, RequestTotal, Source
 from webhooks.statuses import FINAL, Origin, Status
@@ -38,7 +40,7 @@ def message_story(row: Message, *, is_revealed: bool, now: datetime | None = Non
 
 def _headline(row: Message, events: list[DeliveryEvent], now: datetime) -> str:
     if _is_unclear(row):
-        return f"Nobody knows whether the message went: its send was never answered, {ago(now - row.created_at)}."
+        return f"Nobody knows whether the message went: its send of {ago(now - (row.handed_at or now))} was never answered."
     stands = f"The message is {row.get_status_display().lower()}"
     if row.status in FINAL:
         since = "" if row.status_at is None else f", the provider says since {row.status_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -66,16 +68,27 @@ def _queued(row: Message, now: datetime) -> list[str]:
     if row.due_at is not None:
         wait = f"in {lasting(row.due_at - now)}" if row.due_at > now else "as soon as a worker and its list are free"
         tried = f"Try {row.tries} did not get through; the next is {wait}." if row.tries else f"It is sent {wait}."
-        return [tried]
+        return [tried, *_held_up(row, row.due_at, now)]
     if row.leased_until is not None:
         return ["It is being handed to the provider."]
-    if row.handed_at is not None and row.sent_at is None:
-        return [
-            "Its send was never answered. It may have gone, so it is not sent again; a report or a question will tell."
-        ]
+    if _is_unclear(row):
+        asks = f"the provider is asked at {row.ask_at:%H:%M} UTC" if row.ask_at else "only a report can tell"
+        return [f"It may have gone, so it is not sent again: {asks}."]
     if row.ask_at is not None:
         return [f"Unless a report comes first, the provider is asked about it at {row.ask_at:%Y-%m-%d %H:%M} UTC."]
     return []
+
+
+def _held_up(row: Message, due_at: datetime, now: datetime) -> list[str]:
+    """What will keep it from being sent, as far as anybody can see now."""
+    said = []
+    if row.sending_list is not None and row.sending_list.status != SendingList.State.ACTIVE:
+        stands = row.sending_list.get_status_display().lower()
+        said.append(f"Its list is {stands}: if it still is when the message comes to its turn, the message is dropped.")
+    is_late = now - due_at > timedelta(minutes=1)
+    if is_late and not WorkerRun.objects.filter(ended_at__isnull=True, beat_at__gt=now - 3 * BEAT).exists():
+        said.append("No worker is alive, so nothing is sent: start one with python manage.py work.")
+    return said
 
 
 def _is_unclear(row: Message) -> bool:

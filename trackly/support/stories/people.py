@@ -37,7 +37,9 @@ class Closure:
     def covers(self, message: Message) -> bool:
         if self.list_id is not None:
             return message.sending_list_id == self.list_id
-        return not self.brand or (message.sending_list is not None and message.sending_list.brand == self.brand)
+        # Compared as it is before a send: sendinglists/barriers.py.
+        brand = message.sending_list.brand if message.sending_list else ""
+        return not self.brand or brand.strip().lower() == self.brand.strip().lower()
 
     def holds_at(self, moment: datetime) -> bool:
         return self.since < moment and not self.is_over_at(moment)

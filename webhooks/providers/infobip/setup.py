@@ -189,10 +189,10 @@ class Subscribing:
         return [digits(number) for number in self.hook.numbers[:MAX_RESOURCES]]
 
     def _subscription_faults(self, found: dict[str, Any]) -> list[str]:
-        events = {_name(event) for event in found.get("events") or ()}
+        events, resources = _names(found.get("events")), _names(found.get("resources"))
         checks = {
             "lacks an event": events >= set(EVENTS),
-            "has other numbers": set(map(_name, found.get("resources") or ())) == set(self._resources()),
+            "has other numbers": resources == set(self._resources()),
             "uses another profile": fields_in(found.get("profile")).get("profileId") == f"{self.hook.name}-profile",
         }
         return _failing(checks.items())
@@ -243,6 +243,10 @@ def _failing(checks: Iterable[tuple[str, bool]]) -> list[str]:
 def _name(value: object) -> str:
     """An event or a number; an event may come as {event, format}."""
     return str(fields_in(value).get("event", "") if isinstance(value, dict) else value)
+
+
+def _names(value: object) -> set[str]:
+    return {_name(item) for item in value} if isinstance(value, list) else set()
 
 
 def _is_masked(password: object) -> bool:
