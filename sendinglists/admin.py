@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -30,6 +31,7 @@ from sendinglists.models import (
     SubscriptionChange,
     Suppression,
 )
+from sendinglists.suppressing import SuppressionForm
 from trackly.showing import Shown, counted
 from trackly.stories import Story
 from trackly.support import columns
@@ -93,9 +95,11 @@ class ProviderAccountAdmin(SetUpPage):
                 for name, options in page.fieldsets
             ]
         if page.form.errors:
-            # The form stands below the story, out of sight.
-            said = " ".join(page.form.non_field_errors())
+            # The form stands below the story, out of sight; what is said up here is not said there again.
+            said = " ".join(page.form.errors.pop(NON_FIELD_ERRORS, ()))
             messages.error(request, said or "Nothing was saved: the fields below say why.")
+            if not page.form.errors:
+                context["errors"] = None
         return super().render_change_form(request, context, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
@@ -123,9 +127,11 @@ class ProviderAccountAdmin(SetUpPage):
         self._demand(request, row, "Configuring webhooks")
         if row.removed_at:
             raise CannotDo("It is retired. Make a new provider account with the same credentials.")
+        if lacking := setup.missing(row):
+            raise CannotDo(f"Enter the credentials first: {', '.join(lacking)}. The form is on this page.")
         setup.want(row, setup.Task.CONFIGURE, timezone.now())
         audit(request, row, "configured the webhooks of")
-        if row.webhook_state == ProviderAccount.WebhookState.FAILED:
+        if row.webhook_state in (ProviderAccount.WebhookState.FAILED, ProviderAccount.WebhookState.UNSET):
             raise CannotDo(row.webhook_state_cause)
         return f"{row.get_webhook_state_display()}: the steps stand below, and their outcome as it comes."
 
@@ -187,7 +193,7 @@ class SendingListAdmin(SetUpPage):
         "account",
         columns.number("number", "Number"),
         "brand",
-        "provider_account",
+        columns.of("Provider account", lambda row: provider_accounts.named(row.provider_account)),
         columns.state("status", "Status"),
         columns.of("STOP closes", lambda row: row.get_opt_out_scope_display()),
     ]
@@ -297,6 +303,7 @@ class SubscriptionChangeAdmin(EvidencePage):
 
 @admin.register(Suppression)
 class SuppressionAdmin(SetUpPage):
+    form = SuppressionForm
     list_display = [
         columns.number("phone", "Phone"),
         "account",
@@ -317,6 +324,14 @@ class SuppressionAdmin(SetUpPage):
     def get_exclude(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
         # Shown, masked, in the story.
         return ["request_uid", "phone"] if obj else ["request_uid"]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"decided_at": timezone.now(), **super().get_changeform_initial_data(request)}
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        # A message that is about to go waits, and sees it.
+        subscriptions.lock_contacts([(obj.account_id, obj.phone)])
+        super().save_model(request, obj, form, change)
 
     def story(self, request: HttpRequest, row: Suppression, *, is_revealed: bool) -> Story:
         return people.suppression_story(row, is_revealed=is_revealed)

@@ -29,6 +29,7 @@ from webhooks.providers.base import Field
 PREFIX = "setting_"
 # Shown only where the provider could not be asked.
 UNCHECKED = "save_unchecked"
+UNCHECKED_LABEL = "Save all the same"
 # What the form may write; the rest of a row is a worker's, who may be at it.
 WRITTEN = (
     "name", "demands_authentication", "address_policy", "credentials", "vendor_account", "numbers", "checked_at",
@@ -51,6 +52,10 @@ class ProviderAccountForm(forms.ModelForm):
     class Meta:
         model = ProviderAccount
         fields = ["account", "provider", "name", "demands_authentication", "address_policy"]
+        help_texts = {
+            "demands_authentication": "On: only proven requests count. Off: opt-outs and reports are believed from anybody who "
+            "knows the account id."
+        }
 
     checked: Checked | None = None
     """What the provider said of new credentials that it takes."""
@@ -123,7 +128,9 @@ class ProviderAccountForm(forms.ModelForm):
     def _clean_host(self, item: Field) -> None:
         name = PREFIX + item.name
         try:
-            self.cleaned_data[name] = base_url(self.cleaned_data[name], (*item.hosts, *settings.PROVIDER_HOSTS))
+            self.cleaned_data[name] = base_url(
+                self.cleaned_data[name], (*item.hosts, *settings.PROVIDER_HOSTS), item.help
+            )
         except ValueError as error:
             self.add_error(name, str(error))
 
@@ -167,14 +174,15 @@ class ProviderAccountForm(forms.ModelForm):
             self.not_asked = str(error)
             if not self.cleaned_data.get(UNCHECKED):
                 self.offers_unchecked = True
-                self.add_error(None, self._refusal(error))
+                instead = f" Try again later, or switch on '{UNCHECKED_LABEL}' at the end of this form."
+                self.add_error(None, self._refusal(error, instead))
         except CannotUse as error:
             self.add_error(None, self._refusal(error))
 
-    def _refusal(self, error: CannotUse) -> str:
+    def _refusal(self, error: CannotUse, instead: str = "") -> str:
         typed = [item.label for item in self._config() if item.secret and self.cleaned_data.get(PREFIX + item.name)]
         again = f" What is secret is not shown again, so type it once more: {', '.join(typed)}." if typed else ""
-        return f"{error} Nothing was saved.{again}"
+        return f"{error} Nothing was saved.{instead}{again}"
 
 
 class SendingListForm(forms.ModelForm):
@@ -220,7 +228,7 @@ def _more_fields(row: ProviderAccount, config: tuple[Field, ...]) -> dict[str, f
     if minted:
         fields["renew"] = _switch("Renew random values", f"New random values for: {', '.join(minted)}.")
     fields[UNCHECKED] = _switch(
-        "Save all the same", "Keep these credentials although the provider cannot be asked now whether it takes them."
+        UNCHECKED_LABEL, "Keep these credentials although the provider cannot be asked now whether it takes them."
     )
     return fields
 

@@ -9,8 +9,9 @@ _BASE = re.compile(
 )
 
 
-def base_url(text: str, hosts: Iterable[str]) -> str:
-    """'https://host', normalised; a bare host is taken too. Raises ValueError, whose text says what is allowed.
+def base_url(text: str, hosts: Iterable[str], help_text: str = "") -> str:
+    """'https://host', normalised; a bare host is taken too. Raises ValueError, whose text says what is allowed, or where to
+    find one's own: `help_text`.
 
     '*.example.com' is every host below example.com, not example.com itself.
     """
@@ -20,9 +21,8 @@ def base_url(text: str, hosts: Iterable[str]) -> str:
         raise ValueError(f"An https address without path, port, query or user name, such as {_example(allowed)}.")
     host = found["host"].lower()
     if not any(_covers(pattern, host) for pattern in allowed):
-        raise ValueError(
-            f"{host} is not a host of this provider: only {', '.join(allowed)}. PROVIDER_HOSTS can allow another."
-        )
+        instead = help_text or f"It is one of: {', '.join(allowed)}."
+        raise ValueError(f"{host} is not a host of this provider. {instead} PROVIDER_HOSTS can allow another.")
     return f"https://{host}"
 
 

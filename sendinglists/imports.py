@@ -16,19 +16,18 @@ from django.db import connection, transaction
 from django.db.models import Q, TextChoices
 
 from sendinglists.models import Contact, Message, SendingList
-from sendinglists.sheets import MOST_ROWS, Row, RowError
+from sendinglists.sheets import MOST_ROWS, Row, RowError, quoted
 from trackly.columns import columns
 from trackly.currencies import CURRENCIES
 from trackly.models import Account
-from trackly.phones import e164
-from trackly.text import clean, echo
+from trackly.phones import HOW_TO_WRITE, e164, entered
+from trackly.text import clean
 from trackly.totals import Key, Totals, hour_of
 from webhooks.statuses import Heard, Origin, Report, Status
 
 AHEAD, BEHIND = timedelta(days=1), timedelta(days=400)
 
 Hear = Callable[[list[Heard]], None]
-_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _ROUNDED = re.compile(r"[0-9][.,][0-9]+[eE][+]?[0-9]+")
 _AMOUNT = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,12})?")
 # 1,234 may be one and a bit or a thousand; 0,075 and 1,25 are no thousands.
@@ -176,7 +175,8 @@ def judge(rows: Sequence[Any], read: Callable[[int, Any], Any]) -> tuple[list[An
                 raise Wrong(row.code, row.words)
             good.append(read(index, row))
         except Wrong as error:
-            wrong.append(Imported(index=index, outcome=Outcome.REFUSED, code=error.code, words=error.words))
+            words = f"Line {row.line}: {error.words}" if getattr(row, "line", 0) else error.words
+            wrong.append(Imported(index=index, outcome=Outcome.REFUSED, code=error.code, words=words))
     return good, wrong
 
 
@@ -281,7 +281,7 @@ class Lists:
         if len(numbered) > 1:
             raise Wrong("list_ambiguous", "Several of your lists have this number: give the id of one.")
         if not numbered:
-            raise Wrong("list_not_found", f"None of your lists has the id or the number {echo(text)}.")
+            raise Wrong("list_not_found", f"None of your lists has the id or the number {quoted(text)}.")
         return numbered[0]
 
 
@@ -313,11 +313,11 @@ def phone_of(text: str, name: str) -> str:
         raise Wrong(f"missing_{name}", "Give the phone number, such as +14155550101.")
     if _ROUNDED.fullmatch(text):
         raise Wrong(
-            "invalid_phone", f"A spreadsheet has rounded the number to {echo(text)}: format its column as text."
+            "invalid_phone", f"A spreadsheet has rounded the number to {quoted(text)}: format its column as text."
         )
-    number = e164(text)
-    if not _PHONE.fullmatch(number):
-        raise Wrong("invalid_phone", f"{echo(text)} is no phone number with its country code, such as +14155550101.")
+    number = entered(text)
+    if not number:
+        raise Wrong("invalid_phone", f"{quoted(text)} is no whole phone number. {HOW_TO_WRITE}")
     return number
 
 
@@ -328,7 +328,7 @@ def _moment(text: str, now: datetime) -> datetime:
         at = datetime.fromisoformat(text)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        words = f"{echo(text)} is no time as 2026-11-23T09:00:00Z; without a zone it is read as UTC."
+        words = f"{quoted(text)} is no time as 2026-11-23T09:00:00Z; without a zone it is read as UTC."
         raise Wrong("invalid_timestamp", words) from error
     if at > now + AHEAD:
         raise Wrong("invalid_timestamp", "It would be sent in the future: only what was sent is imported.")
@@ -342,13 +342,13 @@ def _cost(text: str) -> Decimal | None:
         return None
     plain = text.replace(",", ".") if _COMMA.fullmatch(text) else text
     if not _AMOUNT.fullmatch(plain):
-        raise Wrong("invalid_cost", "The cost is no plain amount such as 0.0075.")
+        raise Wrong("invalid_cost", f"The cost {quoted(text)} is no plain amount such as 0.0075.")
     return Decimal(plain)
 
 
 def _currency(text: str) -> str:
     if text.upper() not in CURRENCIES:
-        raise Wrong("invalid_currency", f"{echo(text)} is no currency: three letters such as USD.")
+        raise Wrong("invalid_currency", f"{quoted(text)} is no currency: three letters such as USD.")
     return text.upper()
 
 

@@ -35,13 +35,21 @@ def typed(text: str) -> list[str]:
 def _read(line: str) -> str:
     if _SHORT.fullmatch(line):
         return line
-    # Without + or 00 a national number would be read as one of another country.
-    number = e164(line) if line.startswith(("+", "00")) else ""
-    if not _INTERNATIONAL.fullmatch(number) or not phonenumbers.is_possible_number(phonenumbers.parse(number)):
+    number = international(line)
+    if not number:
         raise ValueError(
             f"'{line[:40]}' is no number: write it with + and the country code, as +18005550142; a short code is 3 to 8 digits."
         )
     return number
+
+
+def international(text: str) -> str:
+    """E.164 of a number written with + or 00 that there may be; '' for anything else."""
+    compact = text.strip()
+    # Without + or 00 a national number would be read as one of another country.
+    number = e164(compact) if compact.startswith(("+", "00")) else ""
+    is_one = _INTERNATIONAL.fullmatch(number) and phonenumbers.is_possible_number(phonenumbers.parse(number))
+    return number if is_one else ""
 
 
 def add(row: ProviderAccount, named: dict[str, str], now: datetime) -> int:

@@ -7,6 +7,7 @@ shown, and stays as it is. A message is claimed in one short transaction that en
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
@@ -19,7 +20,7 @@ from sendinglists import watching
 from sendinglists.answers import Hear, Try, enter
 from sendinglists.barriers import Due, barrier, dropped, look
 from sendinglists.callbacks import callback_url
-from sendinglists.models import Echo, ProviderAccount
+from sendinglists.models import Echo, Message, ProviderAccount
 from sendinglists.turns import Room, Turn, keep, take_turns
 from trackly import metrics
 from trackly.calls import Barred, Unanswered, Unreached
@@ -41,6 +42,10 @@ DEADLINE = timedelta(seconds=45)
 FRESH = timedelta(seconds=10)
 # A claim that only dropped things looks again at once, so often.
 LOOKS = 20
+# How long a message waits when its recipient's number stands in a request that is not worked off yet.
+READ_FIRST = timedelta(seconds=1)
+# (phones, now) -> those named by requests that were acknowledged and are not worked off.
+Unheard = Callable[[set[str], datetime], set[str]]
 EXPIRED_AT_ONCE = 500
 _UNCLEAR = "It may have been accepted, so it is not sent again."
 
@@ -60,8 +65,8 @@ class Sending(Line[Handed, Sent]):
     name = "sending"
     share = 0.75
 
-    def __init__(self, *, hear: Hear) -> None:
-        self._hear = hear
+    def __init__(self, *, hear: Hear, unheard: Unheard) -> None:
+        self._hear, self._unheard = hear, unheard
         self._lock = Lock()
         # Message -> (its provider account, when its lease ends): what this worker has in hand.
         self._held: dict[int, tuple[int, datetime]] = {}
@@ -84,11 +89,13 @@ class Sending(Line[Handed, Sent]):
         ids = _lock_due(turns, now)
         if not ids:
             return [], 0
-        wanted = []
-        stopped = []
-        off = []
-        for due in look(ids):
-            if due.sent_at is not None or due.status in FINAL:
+        wanted, stopped, off, held = [], [], [], []
+        seen = look(ids)
+        unheard = self._unheard({due.to for due in seen}, now)
+        for due in seen:
+            if due.to in unheard:
+                held.append(due.id)
+            elif due.sent_at is not None or due.status in FINAL:
                 # Somebody reported about a try that was refused: it did go, and goes only once.
                 off.append(due.id)
             elif (why := barrier(due, now)) is not None:
@@ -96,6 +103,7 @@ class Sending(Line[Handed, Sent]):
                 off.append(due.id)
             else:
                 wanted.append(due)
+        _put_off(held, now)
         _take_off(off, now)
         if stopped:
             self._hear([dropped(due, why, now) for due, why in stopped])
@@ -106,7 +114,7 @@ class Sending(Line[Handed, Sent]):
         transaction.on_commit(
             lambda: watching.claimed([due for due in wanted if due.id in handed], stopped, now), robust=True
         )
-        return jobs, len(off)
+        return jobs, len(off) + len(held)
 
     def _in_hand(self, now: datetime) -> Counter[int]:
         with self._lock:
@@ -189,6 +197,12 @@ def _lock_due(turns: list[Turn], now: datetime) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [*columns((turn.list_id, turn.take) for turn in turns), now])
         return [id for (id,) in cursor.fetchall()]
+
+
+def _put_off(ids: list[int], now: datetime) -> None:
+    """What somebody wrote before stands in the inbox and may be a STOP: it is read first, which takes moments."""
+    if ids:
+        Message.objects.filter(id__in=ids).update(due_at=now + READ_FIRST)
 
 
 def _take_off(ids: list[int], now: datetime) -> None:

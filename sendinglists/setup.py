@@ -27,6 +27,13 @@ NO_ADDRESS = (
     "PUBLIC_BASE_URL is not set, so there is no address to give to the provider. Set it, restart, and configure again."
 )
 
+NO_LIST = (
+    "It waits for its first list: without a number there is nothing to tell the provider. Make a list with a number of this"
+    " account; the rest then happens by itself."
+)
+# Any number, to see what there would be to do with one.
+_SOME_NUMBER = "+18005550142"
+
 
 class NotAsked(CannotUse):
     """The provider could not be asked, so nothing is known about the credentials; later it may be."""
@@ -106,6 +113,8 @@ def errands(row: ProviderAccount) -> list[Errand]:
     if adapter is None or row.setup_task == Task.NONE:
         return []
     is_leftover = row.setup_task == Task.CONFIGURE
+    if is_leftover and missing(row):
+        return []
     steps = adapter.steps(row.settings, hook(row)) if is_leftover else ()
     begun = set(row.steps.exclude(at=None).values_list("key", flat=True)) - {step.key for step in steps}
     # The last configured is the first taken back.
@@ -159,7 +168,9 @@ def want(row: ProviderAccount, task: ProviderAccount.SetupTask, now: datetime) -
         held.setup_task, held.setup_due_at, held.setup_tries = task, now, 0
         held.webhook_state, held.webhook_state_at, held.webhook_state_cause = WebhookState.WORKING, now, ""
         planned = errands(held)
-        _lay(held, planned)
+        # Credentials that lack something undo nothing that was done with others.
+        if planned or not (task == Task.CONFIGURE and missing(held)):
+            _lay(held, planned)
         if not planned:
             conclude(held, now)
         elif task == Task.CONFIGURE and not settings.PUBLIC_BASE_URL:
@@ -212,17 +223,34 @@ def conclude(row: ProviderAccount, now: datetime) -> None:
     failed = row.steps.filter(state=StepState.FAILED).order_by("position").first()
     by_hand = row.steps.filter(state=StepState.BY_HAND)
     is_known = row.configured_url == callback_url(row)
-    if failed is not None:
+    if row.setup_task == Task.CONFIGURE and missing(row):
+        end(row, WebhookState.UNSET, now)
+    elif failed is not None:
         end(row, WebhookState.FAILED, now, cause=f"{failed.said} {failed.fix}".strip())
     elif row.setup_task == Task.REMOVE:
         row.configured_url = ""
         end(row, WebhookState.REMOVED, now)
     elif by_hand.exists() and not is_known:
         end(row, WebhookState.BY_HAND, now)
+    elif _waits(row):
+        end(row, WebhookState.UNSET, now, cause=NO_LIST)
     else:
         by_hand.update(state=StepState.DONE, said="Callbacks come to this URL already.", fix="")
-        row.configured_url = callback_url(row)
+        row.configured_url = callback_url(row) if _steps(row) else ""
         end(row, WebhookState.CONFIGURED, now)
+
+
+def _waits(row: ProviderAccount) -> bool:
+    """Nothing could be done at its provider for want of a list."""
+    if hook(row).numbers or row.steps.filter(state__in=[StepState.DONE, StepState.BY_HAND]).exists():
+        return False
+    return bool(_steps(row, _SOME_NUMBER))
+
+
+def _steps(row: ProviderAccount, *more: str) -> tuple[Step, ...]:
+    """What is configured at its provider, these numbers included."""
+    adapter, ours = providers.get(row.provider), hook(row)
+    return adapter.steps(row.settings, replace(ours, numbers=(*ours.numbers, *more))) if adapter else ()
 
 
 def end(row: ProviderAccount, state: ProviderAccount.WebhookState, now: datetime, *, cause: str = "") -> None:
@@ -252,9 +280,13 @@ def rotate(row: ProviderAccount, until: datetime, now: datetime) -> None:
 
 def is_set_up(row: ProviderAccount) -> bool:
     """There is something to configure with, and no reason not to."""
-    adapter = providers.get(row.provider)
-    needed = [item.name for item in adapter.config if item.required] if adapter else []
-    return row.removed_at is None and all(row.settings.get(name) for name in needed)
+    return row.removed_at is None and not missing(row)
+
+
+def missing(row: ProviderAccount) -> list[str]:
+    """The labels of required settings that have no value."""
+    adapter, held = providers.get(row.provider), row.settings
+    return [item.label for item in (adapter.config if adapter else ()) if item.required and not held.get(item.name)]
 
 
 def public_address_warning() -> str:
@@ -271,8 +303,12 @@ def warnings(row: ProviderAccount) -> list[str]:
     """What may keep its callbacks from reaching us, a sentence each, with what to do."""
     said = [public_address_warning()]
     is_set = row.webhook_state == WebhookState.CONFIGURED
-    if is_set and row.configured_url and row.configured_url != callback_url(row):
+    # Without a host it was told while we had no address: that is, not at all.
+    if is_set and urlsplit(row.configured_url).netloc and row.configured_url != callback_url(row):
         said.append(_changed(row))
+    if row.removed_at is None and (lacking := missing(row)):
+        named = ", ".join(lacking)
+        said.append(f"Its credentials are not entered yet ({named}): nothing can be sent or configured with it.")
     if row.check_cause:
         said.append(f"The credentials: {row.check_cause}")
     return [sentence for sentence in said if sentence]

@@ -5,18 +5,18 @@ a number so that it stays one; all of that is read.
 """
 
 import csv
+import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from io import StringIO
 from itertools import islice
 from typing import ClassVar, TypeVar
-
-from trackly.text import echo
 
 MOST_BYTES = 5_000_000
 # As many as are taken at once. Of a longer file one more is read, which tells that it is: five megabytes of short lines would
 # be two million rows.
 MOST_ROWS = 1_000
+_MOST_QUOTED = 40
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 # What others call our columns.
 _ALIASES = {"cause": "reason", "phone_number": "phone", "external_id": "id", "provider_message_id": "provider_id"}
@@ -24,9 +24,12 @@ _ALIASES = {"cause": "reason", "phone_number": "phone", "external_id": "id", "pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row whose fields are the columns of its file, all of them text."""
+    """A row whose fields are the columns of its file, all of them text, and `line`."""
 
     needed: ClassVar[tuple[str, ...]] = ()
+
+    line: int = field(default=0, compare=False)
+    """Where it ends in its file; 0: it is of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,12 @@ class BadFile(Exception):
 
 
 R = TypeVar("R", bound=Row)
+
+
+def quoted(value: str) -> str:
+    """A value as it was given, to be found again by whoever gave it: its first 40 characters, without those that steer."""
+    cut = value[:_MOST_QUOTED] + ("…" if len(value) > _MOST_QUOTED else "")
+    return f"'{''.join(char for char in ' '.join(cut.split()) if unicodedata.category(char)[0] != 'C')}'"
 
 
 def read_csv(data: bytes, of: type[R]) -> list[R | RowError]:
@@ -78,16 +87,17 @@ def _separator(text: str) -> str:
 
 
 def _columns(header: Iterable[str], of: type[Row]) -> list[str]:
-    known = [item.name for item in fields(of)]
-    names = [_ALIASES.get(name, name) if name not in known else name for name in map(_name, header)]
-    while names and not names[-1]:
-        names.pop()
+    known = [item.name for item in fields(of) if item.name != "line"]
+    given = list(header)
+    while given and not given[-1].strip():
+        given.pop()
+    names = [_ALIASES.get(name, name) if name not in known else name for name in map(_name, given)]
     listed = ", ".join(known)
     if not names:
         raise BadFile(f"The file is empty. Its first line must name the columns: {listed}.")
-    for name in names:
+    for name, cell in zip(names, given, strict=True):
         if name not in known:
-            raise BadFile(f"There is no column '{echo(name)}'. The columns are: {listed}.")
+            raise BadFile(f"There is no column {quoted(cell.strip())}. The columns are: {listed}.")
     if len(set(names)) < len(names):
         raise BadFile("The first line names a column twice.")
     missing = [name for name in of.needed if name not in names]
@@ -108,4 +118,5 @@ def _row(cells: list[str], line: int, names: list[str], of: type[R]) -> R | RowE
         words = f"Line {line} has {len(given)} values for {len(names)} columns; a value with the separator in it needs quotes."
         return RowError(code="too_many_values", words=words)
     # A spreadsheet writes '+14155550101 so that it is no sum.
-    return of(**{name: value.removeprefix("'").strip() for name, value in zip(names, given, strict=False)})
+    texts = {name: value.removeprefix("'").strip() for name, value in zip(names, given, strict=False)}
+    return of(line=line, **texts)

@@ -1,11 +1,14 @@
 """Owns phone numbers: E.164 text, or the digits of a short code."""
 
+import re
 from functools import lru_cache
 
 import phonenumbers
 
 # No spelling of a number is longer. What is remembered is bounded by it: whoever may import could fill the memory else.
 LONGEST = 64
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+HOW_TO_WRITE = "Write it with + and the country code, such as +14155550101."
 
 
 def e164(text: str) -> str:
@@ -16,6 +19,31 @@ def e164(text: str) -> str:
     """
     compact = text.strip()
     return _number(compact) if len(compact) <= LONGEST else compact.lstrip("+")[:32]
+
+
+def entered(text: str) -> str:
+    """The number a person or their own system gives, as E.164; '' unless it is whole: with + or 00, and as long as its country's.
+
+    A vendor always prints the country code. A person may leave it out, and (415) 555-0173 would be a number in Switzerland.
+    """
+    number = with_country(text)
+    return number if _is_possible(number) else ""
+
+
+def with_country(text: str) -> str:
+    """The same for a number that is only looked for: of any length, a provider may have named it so; '' for other texts."""
+    number = e164(text) if text.strip().startswith(("+", "00")) else ""
+    return number if _E164.fullmatch(number) else ""
+
+
+@lru_cache(maxsize=65_536)
+def _is_possible(number: str) -> bool:
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return False
+    # is_possible_number() would take +15550101 as well, a number as it is dialled within one town.
+    return phonenumbers.is_possible_number_with_reason(parsed) == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
 @lru_cache(maxsize=65_536)

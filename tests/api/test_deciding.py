@@ -8,7 +8,10 @@ from tests.api.conftest import Caller
 
 pytestmark = pytest.mark.django_db
 PHONE, OTHER = "+14155550101", "+14155550102"
-BAD = {"code": "invalid_phone", "error": "Not a whole phone number. Write it with + and the country code, such as +14155550101."}
+BAD = {
+    "code": "invalid_phone",
+    "error": "Not a whole phone number. Write it with + and the country code, such as +14155550101.",
+}
 
 
 def closed(us: Caller) -> set[tuple[str, str]]:
@@ -92,7 +95,8 @@ def test_suppressions_are_made_shown_and_lifted(us: Caller, our_list: SendingLis
 
 
 def test_suppressions_come_as_csv(us: Caller, our_list: SendingList) -> None:
-    file = '\ufeffPhone, Brand,cause\r\n+14155550101,,"asked, by mail"\r\n\r\n555,,\r\n+1-415-555-0102, acme \r\n415-555-0102,Acme\r\n'
+    file = '\ufeffPhone, Brand,cause\r\n+14155550101,,"asked, by mail"\r\n\r\n555,,\r\n'
+    file += "+1-415-555-0102, acme \r\n415-555-0102,Acme\r\n"
     status, said = us.post("suppressions", file.encode(), "text/csv; charset=utf-8")
     assert (status, said) == (
         200,
@@ -106,7 +110,9 @@ def test_suppressions_come_as_csv(us: Caller, our_list: SendingList) -> None:
     assert Suppression.objects.get(phone=PHONE).cause == "asked, by mail"
 
 
-@pytest.mark.parametrize("number", ["4155550101", "(415) 555-0101", "415-555-0101", "14155550101", "+4155550152", "+1415555010"])
+@pytest.mark.parametrize(
+    "number", ["4155550101", "(415) 555-0101", "415-555-0101", "14155550101", "+4155550152", "+1415555010"]
+)
 def test_a_number_that_lacks_its_country_closes_and_opens_nothing(
     us: Caller, our_list: SendingList, number: str
 ) -> None:

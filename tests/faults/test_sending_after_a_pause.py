@@ -18,6 +18,7 @@ from tests.fakes.twilio import ACCOUNT, TOKEN, FakeTwilio
 from trackly.outgoing import Client
 from webhooks.inbound import timeline
 from webhooks.inbound.models import DeliveryEvent
+from webhooks.inbound.unheard import unheard
 from webhooks.orders import Sent, Verdict
 
 TO = "+14155550101"
@@ -48,7 +49,7 @@ def call(sending: Sending, job: Handed) -> Sent:
 
 @pytest.mark.django_db(transaction=True)
 def test_who_opted_out_while_the_machine_slept_gets_nothing(line: SendingList, fake: FakeTwilio) -> None:
-    sending, now = Sending(hear=timeline.hear), datetime.now(UTC)
+    sending, now = Sending(hear=timeline.hear, unheard=unheard), datetime.now(UTC)
     queue(Draft(sending_list=line, to=TO, body="Hello"), now=now)
     (job,) = sending.claim(now, 1)
     slept = replace(job, claimed_s=time.time() - FRESH.total_seconds() - 1)
@@ -64,7 +65,7 @@ def test_who_opted_out_while_the_machine_slept_gets_nothing(line: SendingList, f
 
 @pytest.mark.django_db(transaction=True)
 def test_a_message_that_waited_for_the_machine_to_wake_is_sent_later(line: SendingList, fake: FakeTwilio) -> None:
-    sending, now = Sending(hear=timeline.hear), datetime.now(UTC)
+    sending, now = Sending(hear=timeline.hear, unheard=unheard), datetime.now(UTC)
     queue(Draft(sending_list=line, to=TO, body="Hello"), now=now)
     (job,) = sending.claim(now, 1)
     slept = replace(job, claimed_s=time.time() - 3600)
@@ -85,4 +86,4 @@ def test_counting_that_fails_after_a_claim_keeps_nothing_from_being_sent(
 
     monkeypatch.setattr(watching, "claimed", full_disk)
     queue(Draft(sending_list=line, to=TO, body="Hello"), now=datetime.now(UTC))
-    assert len(Sending(hear=timeline.hear).claim(datetime.now(UTC), 1)) == 1
+    assert len(Sending(hear=timeline.hear, unheard=unheard).claim(datetime.now(UTC), 1)) == 1

@@ -23,6 +23,7 @@ from trackly.totals import Totals
 from webhooks.inbound import timeline
 from webhooks.inbound.models import DeliveryEvent
 from webhooks.inbound.timeline import apply_reports
+from webhooks.inbound.unheard import unheard
 from webhooks.orders import Sent, Verdict
 from webhooks.statuses import Decision, Heard, Reason, Report, Status, fingerprint
 
@@ -74,7 +75,7 @@ class World:
 
     def __init__(self, message: Message, answer: str) -> None:
         self.message = message
-        self.sending, self.asking = Sending(hear=timeline.hear), Asking(hear=timeline.hear)
+        self.sending, self.asking = Sending(hear=timeline.hear, unheard=unheard), Asking(hear=timeline.hear)
         (self.job,) = self.sending.claim(NOW, 1)
         Message.objects.update(ask_at=NOW)
         (self.question,) = self.asking.claim(NOW, 1)
@@ -219,7 +220,7 @@ def test_nobody_is_sent_what_is_claimed_after_her_last_word_was_stop(
                 MessageFactory(sending_list=line, to=PERSON, due_at=now, created_at=now)
             elif act == "claim":
                 n_due = Message.objects.filter(due_at__lte=now).count()
-                assert len(Sending(hear=timeline.hear).claim(now, 48)) == (0 if is_out else n_due)
+                assert len(Sending(hear=timeline.hear, unheard=unheard).claim(now, 48)) == (0 if is_out else n_due)
             else:
                 is_out = act == "STOP"
                 told(line, Decision.OPT_OUT if is_out else Decision.OPT_IN, now, str(index))

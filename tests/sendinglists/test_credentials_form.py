@@ -1,5 +1,6 @@
 """The form of a provider account as staff use it: credentials tried before they are kept, numbers ticked, secrets guarded."""
 
+import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -89,13 +90,42 @@ def test_only_where_the_provider_cannot_be_asked_they_may_be_kept_all_the_same(s
     text = save(staff, row, setting_key=KEY)
     assert "Acme did not answer." in text
     assert "Nothing is wrong with your credentials as far as we know" in text
-    assert "Save all the same" in text
+    assert "or switch on 'Save all the same' at the end of this form" in html.unescape(text)
     assert row.credentials == []
     acme.faults.append(Fault(kind="drop_before"))
     text = save(staff, row, setting_key=KEY, save_unchecked="on")
     assert row.settings["key"] == KEY
     assert row.checked_at is None
     assert "The credentials: not checked when they were saved. Acme did not answer." in text
+
+
+def test_what_no_field_is_wrong_about_is_said_once(staff: Client, acme: FakeAcme) -> None:
+    text = save(staff, fresh(), setting_key="wrong")
+    assert text.count("Acme does not take this key") == 1
+    assert "Please correct the error" not in text
+    # A field that is wrong is still marked.
+    assert "Please correct the error" in save(staff, fresh())
+
+
+def test_without_credentials_nothing_is_configured_and_what_is_missing_is_said(staff: Client, acme: FakeAcme) -> None:
+    row = fresh()
+    assert "Enter the credentials first: Key." in act(staff, row, "configure")
+    row.refresh_from_db()
+    assert (row.webhook_state, row.setup_task, AuditEntry.objects.count()) == ("unset", "", 0)
+    text = staff.get(page(row)).text
+    assert "Its credentials are not entered yet (Key)" in text
+    # Empty tables do not stand above the form.
+    assert "Its sending lists" not in text
+
+
+def test_an_account_that_waits_for_its_first_list_says_so_when_it_is_to_be_configured(staff: Client) -> None:
+    row = factories.ProviderAccountFactory(provider="twilio", settings={"account_sid": "AC1", "auth_token": "t"})
+    assert act(staff, row, "configure").count("It waits for its first list") == 2
+
+
+def test_the_demand_of_proof_is_explained_both_ways(staff: Client) -> None:
+    text = staff.get(page(fresh(name="N"))).text
+    assert "On: only proven requests count. Off: opt-outs" in text
 
 
 def test_wrong_credentials_are_not_kept_whatever_is_ticked(staff: Client, acme: FakeAcme) -> None:
@@ -220,6 +250,14 @@ def test_no_trick_makes_a_foreign_host_ours(wrong: str) -> None:
 ])  # fmt: skip
 def test_a_host_of_the_provider_is_kept_in_one_spelling(text: str, host: str) -> None:
     assert base_url(text, HOSTS) == f"https://{host}"
+
+
+def test_a_host_that_is_not_ones_own_is_answered_with_where_to_find_it(staff: Client) -> None:
+    row = factories.ProviderAccountFactory(provider="infobip", credentials=[])
+    text = save(staff, row, setting_base_url="https://api.infobip.com", setting_api_key="k")
+    told = "Use your own base URL, such as https://xxxxx.api.infobip.com, from the portal&#x27;s home page."
+    place = text.index("api.infobip.com is not a host of this provider.")
+    assert text.index(told, place) < text.index("PROVIDER_HOSTS", place)
 
 
 def test_a_wildcard_does_not_cover_its_own_stem() -> None:

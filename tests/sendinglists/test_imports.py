@@ -30,7 +30,7 @@ TO = "+14155550101"
 
 @pytest.fixture
 def line() -> SendingList:
-    return SendingListFactory(number="+18005550142")
+    return SendingListFactory(number="+18005550142", brand="Acme")
 
 
 def row(line: SendingList, key: str = "a", **fields: Any) -> Sending:

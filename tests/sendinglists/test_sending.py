@@ -35,6 +35,7 @@ from trackly.retries import SENDING, STALE
 from trackly.totals import Totals
 from webhooks.inbound import timeline
 from webhooks.inbound.models import DeliveryEvent
+from webhooks.inbound.unheard import unheard
 from webhooks.orders import Sent
 from webhooks.statuses import Decision, Heard, Origin, Reason, Report, Status
 
@@ -67,7 +68,7 @@ def again(message: Message) -> Message:
 
 
 def sending() -> Sending:
-    return Sending(hear=timeline.hear)
+    return Sending(hear=timeline.hear, unheard=unheard)
 
 
 def claim(line: Sending | None = None, at: datetime = NOW, free: int = 48) -> list[int]:

@@ -125,6 +125,73 @@ def test_no_more_is_claimed_than_there_are_slots(acme: FakeAcme) -> None:
     assert len(Configuring().claim(factories.now() + timedelta(seconds=1), 1)) == 1
 
 
+# --- nothing to configure with, or for
+
+
+def test_an_account_without_credentials_is_never_called_configured(acme: FakeAcme, work_through: Work) -> None:
+    row = wanted(settings={"base_url": SETTINGS["base_url"]})
+    assert work_through() == 0
+    assert (state(row), row.setup_task, row.setup_due_at, steps(row), acme.requests) == ("unset", "", None, [], [])
+    assert setup.missing(row) == ["Key"]
+    assert setup.warnings(row) == [
+        "Its credentials are not entered yet (Key): nothing can be sent or configured with it."
+    ]
+    # They were lost while it was under way.
+    lost = wanted(SECOND)
+    lost.credentials = []
+    lost.save(update_fields=["credentials"])
+    work_through()
+    assert state(lost) == "unset"
+
+
+def test_credentials_that_lack_something_take_nothing_back(acme: FakeAcme, work_through: Work) -> None:
+    row = wanted()
+    work_through()
+    row.credentials = [{"values": {"base_url": SETTINGS["base_url"]}, "until": None}]
+    row.save(update_fields=["credentials"])
+    setup.want(row, CONFIGURE, factories.now())
+    work_through()
+    assert (state(row), steps(row)) == ("unset", [("account", "done"), (OURS, "done")])
+    assert set(acme.hooks) == {"account", OURS}
+
+
+def test_one_whose_steps_are_all_of_numbers_waits_for_its_first_list(acme: FakeAcme, work_through: Work) -> None:
+    row = factories.ProviderAccountFactory(provider="twilio", settings={"account_sid": "AC1", "auth_token": "t"})
+    setup.want(row, CONFIGURE, factories.now())
+    assert (state(row), row.setup_task) == ("unset", "")
+    assert "It waits for its first list" in row.webhook_state_cause
+
+
+def test_what_waits_for_its_first_list_at_its_provider_is_not_configured_either(
+    acme: FakeAcme, work_through: Work
+) -> None:
+    row = factories.ProviderAccountFactory(
+        provider="infobip", settings={"base_url": "https://x1.api.infobip.com", "api_key": "k"}
+    )
+    setup.want(row, CONFIGURE, factories.now())
+    assert work_through() == 1
+    assert (state(row), steps(row)) == ("unset", [("subscription", "warning")])
+    assert "It waits for its first list" in row.webhook_state_cause
+
+
+def test_what_is_configured_without_numbers_waits_for_no_list(acme: FakeAcme, work_through: Work) -> None:
+    row = factories.ProviderAccountFactory(provider="acme", settings=SETTINGS)
+    setup.want(row, CONFIGURE, factories.now())
+    work_through()
+    assert (state(row), steps(row)) == ("configured", [("account", "done")])
+
+
+def test_a_provider_that_was_told_nothing_is_not_said_to_have_been_told_an_address(settings: Any) -> None:
+    settings.PUBLIC_BASE_URL = ""
+    row = wanted(provider="sandbox", settings={})
+    assert row.configured_url == ""
+    settings.PUBLIC_BASE_URL = BASE
+    assert setup.warnings(row) == []
+    # As it was stored before.
+    row.configured_url = f"/api/webhook-feedbacks/sandbox/{row.callback_token}"
+    assert setup.warnings(row) == []
+
+
 # --- killed, late, asked for anew
 
 

@@ -214,6 +214,7 @@ def test_cm_waits_for_the_url_to_be_pasted_and_is_configured_by_its_first_callba
     assert row.webhook_state == "by_hand"
     shown = staff.get(page(row)).text
     assert "Paste the callback URL in CM" in shown
+    assert row.steps.get().fix.startswith("Press 'Reveal what is masked', then copy the callback URL.")
     assert row.callback_token not in shown
     fake_cm.callback_url = callback_url(row)
     assert arrive(*fake_cm.reply("0014155550101", "0018005550142", "hello")) == 200

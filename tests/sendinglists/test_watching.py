@@ -21,6 +21,7 @@ from trackly import metrics
 from trackly.outgoing import Client
 from trackly.retries import ECHO, SETUP
 from webhooks.inbound import timeline
+from webhooks.inbound.unheard import unheard
 from webhooks.orders import Sent
 
 # Counted is what was committed.
@@ -68,7 +69,7 @@ def due(line: SendingList, to: str = A, **more: Any) -> Message:
 
 
 def sending() -> Sending:
-    return Sending(hear=timeline.hear)
+    return Sending(hear=timeline.hear, unheard=unheard)
 
 
 def call(jobs: list[Handed]) -> list[tuple[Handed, Sent]]:

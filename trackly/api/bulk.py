@@ -10,11 +10,11 @@ from rest_framework.exceptions import ValidationError
 from sendinglists.sheets import MOST_ROWS, BadFile, Row, RowError, read_csv
 from trackly.api.bodies import Csv
 from trackly.api.errors import Problem
-from trackly.api.fields import PhoneField, phone
+from trackly.api.fields import NO_PHONE, PhoneField
+from trackly.phones import entered
 
 R = TypeVar("R", bound=Row)
 MOST_RECORDS = MOST_ROWS
-NO_PHONE = "Not a phone number. Write it as +14155550101."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def sort_out(texts: Iterable[Any]) -> tuple[list[str], list[Wrong]]:
     numbers: dict[str, None] = {}
     wrong = []
     for index, text in enumerate(texts):
-        number = phone(text) if isinstance(text, str) else ""
+        number = entered(text) if isinstance(text, str) else ""
         if number:
             numbers[number] = None
         else:

@@ -13,7 +13,8 @@ from trackly.api.base import AccountView, missing
 from trackly.api.bulk import COUNTED, Counted, PhonesForm, counted, phones_of
 from trackly.api.describing import operation, path_parameter
 from trackly.api.errors import Problem
-from trackly.api.fields import IdField, PhoneField, phone
+from trackly.api.fields import IdField, PhoneField
+from trackly.phones import with_country
 
 TAG = "Contacts"
 PHONE = path_parameter("phone", "E.164, percent-encoded: `%2B14155550101`.", "+14155550101")
@@ -78,9 +79,10 @@ CONTACT = {
 
 def number_in_path(text: str) -> str:
     """A phone number of a URL; a plus that was not percent-encoded is still a plus there."""
-    number = phone(text)
+    number = with_country(text)
     if not number:
-        raise Problem(400, "invalid_phone", "Not a phone number. Write it as %2B14155550101.")
+        said = "Not a phone number with its country code. Write it as %2B14155550101."
+        raise Problem(400, "invalid_phone", said)
     return number
 
 
@@ -121,7 +123,8 @@ class OptOutView(_Deciding):
         summary="Opt phone numbers out",
         description=(
             "Of one list, or without `list_id` of the whole account. Nothing is sent to them from then on; what is already"
-            " handed to the provider cannot be called back. Numbers nobody knows yet are closed as well."
+            " handed to the provider cannot be called back. Numbers nobody knows yet are closed as well. GET /lists tells the"
+            " ids of your lists."
         ),
         takes=OptOutForm,
         sends={"phones": ["+14155550101", "555"], "list_id": 42},
@@ -146,7 +149,7 @@ class OptInView(_Deciding):
         summary="Opt a phone number in",
         description=(
             "Only for whom consent was given anew: it undoes an opt-out, by STOP as well. It reopens as much as a STOP on the"
-            " list closes; a wider suppression stays, and is told by `still_suppressed`."
+            " list closes; a wider suppression stays, and is told by `still_suppressed`. GET /lists tells the ids of your lists."
         ),
         takes=OptInForm,
         sends={"phone": "+14155550101", "list_id": 42},

@@ -1,6 +1,5 @@
 """Owns the fields requests and answers are made of; they take the type the schema names, and no other."""
 
-import re
 from typing import Any
 
 from django.core.exceptions import ValidationError as Invalid
@@ -8,17 +7,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from sendinglists.destinations import validate_destination
-from trackly.phones import e164
+from trackly.phones import HOW_TO_WRITE, entered, with_country
 
-# E.164 and its written forms; shorter ones are short codes, which nobody can be written to at.
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
 MAX_ID = 2**63 - 1
-
-
-def phone(text: str) -> str:
-    """The number as E.164; '' when it is none."""
-    number = e164(text) if len(text) <= 40 else ""
-    return number if _E164.fullmatch(number) else ""
+NO_PHONE = f"Not a whole phone number. {HOW_TO_WRITE}"
 
 
 class TextField(serializers.CharField):
@@ -53,18 +45,29 @@ class FlagField(serializers.BooleanField):
 
 
 class PhoneField(TextField):
-    """A phone number in any international spelling; E.164 comes out."""
+    """A phone number with its country code; E.164 comes out."""
 
-    default_error_messages = {"invalid_phone": "Not a phone number. Write it as +14155550101."}
+    default_error_messages = {"invalid_phone": NO_PHONE}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 40} | kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        number = phone(data) if isinstance(data, str) else ""
+        number = self.read(data) if isinstance(data, str) else ""
         if not number:
             self.fail("invalid_phone")
         return number
+
+    def read(self, text: str) -> str:
+        return entered(text)
+
+
+class PhoneQueryField(PhoneField):
+    """A phone number that is looked for, in a query."""
+
+    def read(self, text: str) -> str:
+        # A plus that was not percent-encoded arrives as a space.
+        return with_country(f"+{text[1:]}" if text.startswith(" ") else text)
 
 
 class DestinationField(TextField):

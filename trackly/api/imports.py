@@ -25,7 +25,8 @@ class ImportRecord(serializers.Serializer):
         required=False, max_length=200, help_text="The provider's id of it, by which its reports find it."
     )
     list_id = serializers.IntegerField(required=False, help_text="The list that sent it; or `list_number`.")
-    to = serializers.CharField(help_text="Recipient, E.164.")
+    list_number = serializers.CharField(required=False, help_text="The number of the list.")
+    to = serializers.CharField(help_text="Recipient, with + and the country code.")
     sent_at = serializers.DateTimeField(help_text="Without a zone it is read as UTC.")
     campaign = serializers.CharField(required=False, max_length=100)
     cost = serializers.CharField(required=False, help_text="A plain amount such as 0.0075.")
@@ -50,7 +51,7 @@ class ImportDone(Counted):
 RECORD = {
     "id": "order-1",
     "provider_id": "SM0123",
-    "list_id": 42,
+    "list_number": "+18005550142",
     "to": "+14155550101",
     "sent_at": "2026-03-15T14:30:00Z",
     "campaign": "summer",
@@ -61,7 +62,7 @@ _NAMES = ("id", "provider_id", "list", "to", "sent_at", "campaign", "cost", "cur
 # As the same things are called elsewhere in this API.
 _ALIASES = {"id": ("external_id",), "list": ("list_id", "list_number")}
 _FILE = f"""{",".join(_NAMES)}
-order-1,SM0123,42,+14155550101,2026-03-15T14:30:00Z,summer,0.0075,USD
+order-1,SM0123,+18005550142,+14155550101,2026-03-15T14:30:00Z,summer,0.0075,USD
 """
 
 
@@ -76,7 +77,7 @@ class ImportView(AccountView):
         description=(
             "Their delivery reports, replies, clicks and conversions then stand with them. Each record is judged by itself:"
             " the good ones are taken whatever the others are. As CSV: a first line with the names of the columns, where"
-            " `list` is the id or the number of the list."
+            " `list` is the id or the number of the list; GET /lists tells both."
         ),
         takes={"application/json": ImportForm, "text/csv": str},
         sends={"application/json": {"messages": [RECORD, {**RECORD, "id": "order-2", "to": "555"}]}, "text/csv": _FILE},
@@ -97,7 +98,7 @@ def _record(given: Any) -> Sending | RowError:
     """A record of JSON, as text like that of a file: it is judged as such."""
     if not isinstance(given, dict):
         return RowError(code="invalid_record", words="A record is a JSON object.")
-    texts = {}
+    texts: dict[str, Any] = {}
     for name in _NAMES:
         value = next((given[key] for key in (name, *_ALIASES.get(name, ())) if given.get(key) is not None), None)
         if isinstance(value, bool | list | dict):

@@ -26,10 +26,13 @@ class KeyAuthentication(BaseAuthentication):
         if not shown:
             raise _unknown("missing_api_key", "API key required")
         hashed = token_hash(shown)
-        key = ApiKey.objects.select_related("account").filter(key_hash=hashed, revoked_at=None).first()
+        key = ApiKey.objects.select_related("account").filter(key_hash=hashed).first()
         # The index found it by its hash, which a guess cannot steer; compared once more in constant time.
         if key is None or not same(bytes(key.key_hash), hashed) or key.account.status == Account.Status.DELETED:
             raise _unknown("invalid_api_key", "Invalid API key")
+        if key.revoked_at is not None:
+            # Whoever shows it has had it: this tells them nothing but why it ends.
+            raise _unknown("invalid_api_key", "This API key was revoked")
         if key.account.status != Account.Status.ACTIVE:
             raise Problem(403, "account_suspended", "Account is suspended")
         _note_use(key)

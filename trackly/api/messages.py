@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from sendinglists.models import Link, Message
 from trackly.api.base import AccountView, TestsQuery
 from trackly.api.describing import operation, page_of, path_parameter
-from trackly.api.fields import Amount, IdField, OneOf, OrNull, PhoneField, TextField
+from trackly.api.fields import Amount, IdField, OneOf, OrNull, PhoneQueryField, TextField
 from trackly.api.links import LINK, LinkShown
 from webhooks.inbound.models import DeliveryEvent
 from webhooks.statuses import Origin, Reason, Status
@@ -70,7 +70,7 @@ class MessageTold(MessageShown):
 class MessageQuery(TestsQuery):
     list_id = IdField(required=False)
     status = OneOf(choices=Status.choices, required=False)
-    to = PhoneField(required=False, help_text="Recipient.")
+    to = PhoneQueryField(required=False, help_text="Recipient.")
     campaign = TextField(required=False, max_length=100)
     since = serializers.DateTimeField(required=False, help_text="Made then or later.")
     until = serializers.DateTimeField(required=False, help_text="Made before.")

@@ -73,12 +73,13 @@ class SendView(AccountView):
         summary="Send a message",
         description=(
             "It is queued, and sent by the list's provider within seconds. Who opted out, or is suppressed, gets nothing: the"
-            " message then stands as `dropped`, with its reason."
+            " message then stands as `dropped`, with its reason. GET /lists tells the ids and numbers of your lists; the example"
+            " names the list of the first start."
         ),
         takes=SendForm,
         sends={
             "to": "+14155550101",
-            "list_id": 42,
+            "list_number": "+18005550142",
             "body": "Half price today: https://shop.example.com/sale",
             "campaign": "summer",
         },

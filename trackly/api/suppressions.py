@@ -7,15 +7,16 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from sendinglists import subscriptions
-from sendinglists.closings import Closing, import_suppressions
+from sendinglists.closings import Brands, Closing, NoSuchBrand, import_suppressions
 from sendinglists.imports import Outcome
 from sendinglists.models import Suppression
-from trackly.api.base import AccountView, Query
+from trackly.api.base import AccountView, Query, missing
 from trackly.api.bodies import Csv, CsvBody, JsonBody
 from trackly.api.bulk import COUNTED, Counted, PhonesForm, Wrong, counted, demand_few, phones_of, read_file
 from trackly.api.contacts import PHONE, Done, number_in_path
 from trackly.api.describing import operation, page_of
-from trackly.api.fields import PhoneField, TextField
+from trackly.api.errors import Problem
+from trackly.api.fields import PhoneQueryField, TextField
 
 TAG = "Suppressions"
 
@@ -31,13 +32,17 @@ class SuppressionShown(serializers.Serializer):
 
 class SuppressionForm(PhonesForm):
     brand = TextField(
-        required=False, default="", allow_blank=True, max_length=100, help_text="Empty: the whole account."
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=100,
+        help_text="One that a list of yours has, in any case. Empty: the whole account.",
     )
     cause = TextField(required=False, default="API", max_length=200)
 
 
 class SuppressionQuery(Query):
-    phone = PhoneField(required=False)
+    phone = PhoneQueryField(required=False)
     brand = TextField(required=False, allow_blank=True, max_length=100, help_text="Empty: of the whole account.")
 
 
@@ -66,7 +71,10 @@ class SuppressionsView(AccountView):
     def get(self, request: Any) -> Response:
         asked = self.asked()
         rows = self.rows(Suppression).filter(is_active=True)
-        rows = rows.filter(**{name: asked[name] for name in ("phone", "brand") if name in asked})
+        if "phone" in asked:
+            rows = rows.filter(phone=asked["phone"])
+        if "brand" in asked:
+            rows = rows.filter(brand__iexact=asked["brand"])
         return self.page(rows, asked, SuppressionShown)
 
     @operation(
@@ -85,15 +93,22 @@ class SuppressionsView(AccountView):
         },
         answers={200: Counted},
         example=COUNTED,
+        says={404: "No such brand in this account; the error names those there are. Of a CSV only the row is refused."},
     )
     def post(self, request: Any) -> Response:
         if isinstance(request.data, Csv):
             return Response(self._close_file(request.data))
         given = self.read(SuppressionForm)
         numbers, wrong = phones_of(given)
-        cause = given["cause"]
-        subscriptions.suppress(self.account.id, numbers, brand=given["brand"], cause=cause, at=timezone.now())
+        brand = self._brand(given["brand"])
+        subscriptions.suppress(self.account.id, numbers, brand=brand, cause=given["cause"], at=timezone.now())
         return Response(counted(len(numbers), wrong))
+
+    def _brand(self, text: str) -> str:
+        try:
+            return Brands(self.account).named(text) if text else ""
+        except NoSuchBrand as error:
+            raise Problem(404, error.code, error.words) from error
 
     def _close_file(self, file: Csv) -> dict[str, Any]:
         rows = read_file(file, Closing)
@@ -123,6 +138,11 @@ class SuppressionView(AccountView):
     )
     def delete(self, request: Any, **named: str) -> Response:
         number, brand = number_in_path(named["phone"]), self.asked()["brand"]
-        self.one(self.rows(Suppression), phone=number, brand=brand, is_active=True)
-        subscriptions.unsuppress(self.account.id, [number], brand=brand, cause="API", at=timezone.now())
+        closed = self.rows(Suppression).filter(phone=number, brand__iexact=brand, is_active=True)
+        # One brand may be written in several ways by its lists; whichever of them it is, none of them sends.
+        spellings = list(closed.values_list("brand", flat=True))
+        if not spellings:
+            raise missing(self.noun)
+        for spelling in spellings:
+            subscriptions.unsuppress(self.account.id, [number], brand=spelling, cause="API", at=timezone.now())
         return Response({"success": True})

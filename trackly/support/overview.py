@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 
 from postbacks.models import Click, Conversion, NetworkConnection
 from sendinglists.models import Message, ProviderAccount
-from trackly.models import HourlyTotal, WorkerRun
-from trackly.showing import Badge, Link, Shown, counted, lasting, money
+from trackly.models import HourlyTotal
+from trackly.showing import Link, Shown, counted, money
 from trackly.support import health
-from trackly.support.bars import Bar, stacked
+from trackly.support.bars import Bar
+from trackly.support.cards import Card
 from trackly.support.health import REFUSED, PartyHealth, failed_log
+from trackly.support.outgoing_queue import outgoing_cards
 from trackly.support.permissions import may_see
+from trackly.support.waiting import inbox_card, look
 from trackly.totals import ZERO, hour_of
-from webhooks.inbound import batches
 from webhooks.inbound.callers import by_hour
 from webhooks.inbound.models import Cause, FailedWebhook, InboundRequest, Source, Standing, State
 from webhooks.statuses import FINAL, Status
@@ -113,12 +114,12 @@ def overview(request: HttpRequest, *, now: datetime | None = None) -> Overview:
         return Overview(may_see=False)
     now = (now or timezone.now()).astimezone(UTC)
     day = _day(now)
-    alarm = worker_alarm(now)
-    waiting = inbox_card(now, alarm)
+    found = look(now)
+    waiting = inbox_card(found)
     cards = [
         *_request_cards(request, day, now),
         waiting,
-        *outgoing_cards(request, now, has_worker=not alarm),
+        *outgoing_cards(request, now, has_worker=not found.worker_alarm),
         *_effect_cards(request, day),
     ]
     sources = [

@@ -23,6 +23,7 @@ from trackly.locks import advisory_lock
 from trackly.worker import Chore, Worker
 from webhooks.inbound import adopting, batches, processing, timeline
 from webhooks.inbound.models import ParkedReport, RefusalTally, RequestTotal, Source
+from webhooks.inbound.unheard import unheard
 from webhooks.inbound.watching import WEBHOOK_RESULTS, watch
 
 JOBS = (
@@ -66,7 +67,7 @@ class Command(BaseCommand):
 
 def lines() -> list[Line[Any, Any]]:
     """This project's queues whose work is a call to a provider."""
-    return [Sending(hear=timeline.hear), Asking(hear=timeline.hear), Echoing(), Configuring()]
+    return [Sending(hear=timeline.hear, unheard=unheard), Asking(hear=timeline.hear), Echoing(), Configuring()]
 
 
 def build(*, nudge: Callable[[], None] = lambda: None) -> Worker:
@@ -97,7 +98,9 @@ def build(*, nudge: Callable[[], None] = lambda: None) -> Worker:
                 do=alone("adoptions", lambda now: adopting.adopt(now, _ever(now))),
             ),
             Chore(name="status words", every=YOUNG_EVERY, do=alone("status words", conversions.sweep_unmapped)),
-            Chore(name="lost sends", every=timedelta(seconds=10), do=Sending(hear=timeline.hear).expire),
+            Chore(
+                name="lost sends", every=timedelta(seconds=10), do=Sending(hear=timeline.hear, unheard=unheard).expire
+            ),
             Chore(name="clicks", every=timedelta(seconds=1), do=lambda now: clicks.tally()),
             Chore(name="forget", every=timedelta(hours=1), do=forget),
         ],

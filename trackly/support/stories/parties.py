@@ -10,21 +10,24 @@ from sendinglists.models import Link as ShortLink
 from sendinglists.models import SendingList
 from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, tone_of
 from trackly.stories import Story, Table
-from trackly.support.stories.provider_accounts import from_reports, masked
+from trackly.support.stories.provider_accounts import from_reports, masked, named
 from trackly.support.stories.rows import MOST, link, list_url, state_of
 from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
+
+_PAUSED = (
+    "Nothing is sent by it: messages that come due are dropped with the reason inactive_list. It still takes delivery reports"
+    " and STOP."
+)
 
 
 def list_story(row: SendingList, *, is_revealed: bool) -> Story:
     return Story(
         state=state_of(row, "status"),
-        headline=f"{row.name}, sent by {row.provider_account}.",
-        why=("Paused and deleted lists still take reports and STOP.",)
-        if row.status != SendingList.State.ACTIVE
-        else (),
+        headline=f"{row.name}, sent by {named(row.provider_account)}.",
+        why=(_PAUSED,) if row.status != SendingList.State.ACTIVE else (),
         facts=(
             ("Account", link(row.account)),
-            ("Provider account", link(row.provider_account)),
+            ("Provider account", link(row.provider_account, named(row.provider_account))),
             ("Brand", row.brand),
             ("STOP closes", row.get_opt_out_scope_display()),
             ("Sends at most", f"{row.messages_per_minute:,} messages a minute"),
@@ -54,7 +57,7 @@ def connection_story(row: NetworkConnection, *, is_revealed: bool) -> Story:
     warning = setup.public_address_warning()
     return Story(
         state=Badge("Token only" if row.token_only else "Token or bare URL", "good" if row.token_only else "note"),
-        headline=f"{row.name}: the contract of {row.account} with {row.network}.",
+        headline=f"{row.name}: the contract of {row.account} with {row.get_network_display()}.",
         why=(warning,) if warning else (),
         facts=(
             ("Postback URL", Raw(url)),

@@ -39,11 +39,21 @@ def provider_story(row: ProviderAccount, *, is_revealed: bool) -> Story:
         headline=f"{row.name}: credentials at {row.get_provider_display()}, of {row.account}.",
         why=(*_standing(row), *setup.warnings(row), *_unproven(row)),
         facts=_facts(row, is_revealed=is_revealed),
-        tables=(_steps_of(row), _lists_of(lists), *_numbers_of(row, lists)),
+        tables=_tables(row, lists),
         acts=_acts(row),
         holds_secrets=True,
         is_revealed=is_revealed,
     )
+
+
+def named(row: ProviderAccount) -> str:
+    return f"{row.name} at {row.get_provider_display()}"
+
+
+def _tables(row: ProviderAccount, lists: list[SendingList]) -> tuple[Table, ...]:
+    tables = (_steps_of(row), _lists_of(lists), *_numbers_of(row, lists))
+    # Until the credentials are entered the form matters most: nothing empty stands above it.
+    return tuple(table for table in tables if table.rows) if setup.missing(row) else tables
 
 
 def _badge(word: str, label: str) -> Badge:
@@ -54,9 +64,7 @@ def _standing(row: ProviderAccount) -> list[str]:
     """What the state of its webhooks means, and what to do about it."""
     match row.webhook_state:
         case State.UNSET:
-            return [
-                "Nothing was configured at the provider by us yet: save its credentials, or register the URL by hand."
-            ]
+            return _unset(row)
         case State.WORKING:
             later = row.webhook_state_cause or "The steps below say how far it is."
             return [f"{later} Reload this page to see it go on."]
@@ -69,8 +77,20 @@ def _standing(row: ProviderAccount) -> list[str]:
     return []
 
 
+def _unset(row: ProviderAccount) -> list[str]:
+    if row.webhook_state_cause:
+        return [row.webhook_state_cause]
+    # What is missing is among the warnings.
+    if setup.missing(row):
+        return []
+    return [
+        "Nothing was configured at the provider by us yet: press 'Configure webhooks', or register the URL by hand."
+    ]
+
+
 def _by_hand(row: ProviderAccount) -> str:
-    said = "Register the callback URL below at the provider; the steps say where. Its first authenticated callback ends the wait."
+    first = "Press 'Reveal what is masked', then copy" if row.callback_token in callback_url(row) else "Copy"
+    said = f"{first} the callback URL below to the provider; the steps say where. Its first authenticated callback ends the wait."
     until = row.previous_token_until
     if until and until > timezone.now():
         said += f" Not before {until:%Y-%m-%d %H:%M} UTC, when the former URL ends: until then a callback may be to that one."
@@ -96,7 +116,7 @@ def _facts(row: ProviderAccount, *, is_revealed: bool) -> tuple[tuple[str, Shown
         ("Provider's account id", row.vendor_account),
         ("Credentials taken by the provider", row.checked_at),
         ("Old token valid until", _still(row.previous_token_until)),
-        ("Old credentials valid until", ", ".join(old) or "None are valid."),
+        ("Old credentials valid until", ", ".join(old) or "none"),
         ("Proof", proof),
         ("Addresses", row.get_address_policy_display()),
         ("Retired", row.removed_at),
@@ -126,7 +146,7 @@ def masked(token: str) -> str:
 
 
 def _still(until: datetime | None) -> Shown:
-    return until if until and until > timezone.now() else "None is valid."
+    return until if until and until > timezone.now() else "none"
 
 
 def _steps_of(row: ProviderAccount) -> Table:

@@ -231,9 +231,9 @@ def _paste() -> Dialogue[Outcome]:
     return Outcome(
         state=StepState.BY_HAND,
         said="CM cannot be told by API where its callbacks go, nor asked where they go now.",
-        fix="Copy the callback URL shown above. In CM's app, in the settings of your gateway (Channels, Gateway), paste it in"
-        " two places: as the URL for status reports and as the URL for incoming messages (MO); choose POST and JSON. Or ask"
-        " CM's support to. With the first callback this turns to configured by itself.",
+        fix="Press 'Reveal what is masked', then copy the callback URL. In CM's app, in the settings of your gateway (Channels,"
+        " Gateway), paste it in two places: as the URL for status reports and as the URL for incoming messages (MO); choose"
+        " POST and JSON. Or ask CM's support to. With the first callback this turns to configured by itself.",
     )
 
 

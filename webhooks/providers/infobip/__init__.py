@@ -31,7 +31,7 @@ class Infobip(Provider):
             label="Base URL",
             required=True,
             hosts=HOSTS,
-            help="Your own, such as https://xxxxx.api.infobip.com: on the home page of the Infobip portal, beside the API key.",
+            help="Use your own base URL, such as https://xxxxx.api.infobip.com, from the portal's home page.",
         ),
         Field(
             name="api_key",
