@@ -74,7 +74,7 @@ class ProviderAccount(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.provider})"
+        return f"{self.name} ({self.get_provider_display()})"
 
     @classmethod
     def with_settings(cls, *, settings: dict[str, str], **fields: Any) -> "ProviderAccount":

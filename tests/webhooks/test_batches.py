@@ -380,12 +380,5 @@ def test_rows_are_taken_as_they_fall_due_and_of_one_source(now: datetime) -> Non
     assert claimed == [first.uid, second.uid, third.uid]
 
 
-def test_overdue_is_the_wait_of_the_oldest_due_row(now: datetime) -> None:
-    assert batches.overdue(now) == timedelta(0)
-    factories.InboundRequestFactory(due_at=now - timedelta(minutes=3))
-    factories.InboundRequestFactory(due_at=now - timedelta(minutes=9), state=State.FAILED)
-    assert batches.overdue(now) == timedelta(minutes=3)
-
-
 def test_the_attempts_of_the_schedule_are_all_there_are(now: datetime) -> None:
     assert retries.next_attempt_at(retries.INBOUND, 4, now) is None

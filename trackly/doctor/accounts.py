@@ -35,7 +35,9 @@ def examine(row: ProviderAccount, now: datetime, *, may_call: bool) -> Iterator[
     for said in setup.warnings(row):
         # Of the address everybody is told once.
         if said != setup.public_address_warning():
-            yield warning(name, said, "Its page in the admin: Ask the provider, then Configure webhooks.")
+            yield warning(
+                name, said, "Its page in the admin: enter what is missing, Ask the provider, Configure webhooks."
+            )
     if may_call and settings.PUBLIC_BASE_URL:
         yield reach(name, callback_url(row), "callback URL", method="HEAD")
     if may_call:

@@ -3,7 +3,7 @@
 Every count is bounded and finds its rows in an index, as those of /metrics do.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -54,21 +54,33 @@ class Outgoing:
 
 
 def outgoing_cards(request: HttpRequest, now: datetime, *, has_worker: bool) -> list[Card]:
-    """One card; none for who may not see messages, or where nothing was ever to be sent."""
+    """None for who may not see messages, or where nothing was ever to be sent."""
     if not may_see(request.user, Message):
         return []
     queue = ask(now)
-    if not may_see(request.user, ProviderAccount):
-        queue = replace(queue, failed=[])
-    if not (queue.has_sent or queue.waiting or queue.unclear or queue.failed):
-        return []
-    alarms = [alarm for alarm in (_stuck(queue, now, has_worker), _not_taken(queue), _deaf(queue)) if alarm]
-    words = [*_words(queue, now), *_failed(queue)]
-    if not words and not alarms:
+    cards = [_queue_card(queue, now, has_worker)] if queue.has_sent or queue.waiting or queue.unclear else []
+    return [*cards, _failed_card(queue)] if queue.failed and may_see(request.user, ProviderAccount) else cards
+
+
+def _queue_card(queue: Outgoing, now: datetime, has_worker: bool) -> Card:
+    alarms = [alarm for alarm in (_stuck(queue, now, has_worker), _not_taken(queue)) if alarm]
+    words = _words(queue, now)
+    if not words:
         words = [Badge("all handed over", "good") if has_worker else "Nothing is due right now"]
-    return [
-        Card(title="Waiting to be sent", figure=_bounded(queue.waiting), words=tuple(words), alarm=" ".join(alarms))
-    ]
+    return Card(title="Waiting to be sent", figure=_bounded(queue.waiting), words=tuple(words), alarm=" ".join(alarms))
+
+
+def _failed_card(queue: Outgoing) -> Card:
+    n = len(queue.failed)
+    page = reverse("admin:sendinglists_provideraccount_change", args=queue.failed[:1])
+    if n > 1:
+        page = f"{reverse('admin:sendinglists_provideraccount_changelist')}?webhook_state__exact={WebhookState.FAILED}"
+    return Card(
+        title="Webhooks not configured",
+        figure=_bounded(n),
+        words=(Link(queue.failed_name or "(without a name)" if n == 1 else "Show these provider accounts", page),),
+        alarm="Nothing is sent while a STOP would not be heard. Open it, read the failed step and press “Configure webhooks”.",
+    )
 
 
 def _bounded(n: int) -> str:
@@ -84,27 +96,15 @@ def _stuck(queue: Outgoing, now: datetime, has_worker: bool) -> str:
         return "Nothing is sent while no worker runs; start one." if queue.waiting else ""
     if queue.stuck_since is None or now - queue.stuck_since <= STUCK_AFTER:
         return ""
-    return (
-        f"Sending stands still: a list could have sent for {lasting(now - queue.stuck_since)} and nothing was handed over."
-        " Look into the worker's log for what it stumbles over, or start more workers."
-    )
+    stood = lasting(now - queue.stuck_since)
+    return f"Sending stands still: a list could have sent for {stood}. See the worker's log, or start more workers."
 
 
 def _not_taken(queue: Outgoing) -> str:
     if not queue.retrying_again:
         return ""
-    return f"The provider did not take {_of_messages(queue.retrying_again)} more than once. Open one to read what it answered."
-
-
-def _deaf(queue: Outgoing) -> str:
-    n = len(queue.failed)
-    if not n:
-        return ""
-    whose = "a provider account" if n == 1 else f"{_bounded(n)} provider accounts"
-    return (
-        f"The webhooks of {whose} could not be configured, and nothing is sent without them."
-        " Open it and press “Configure webhooks”."
-    )
+    n = _of_messages(queue.retrying_again)
+    return f"The provider did not take {n} more than once. Open one to read why."
 
 
 def _words(queue: Outgoing, now: datetime) -> list[Shown]:
@@ -127,16 +127,6 @@ def _words(queue: Outgoing, now: datetime) -> list[Shown]:
 
 def _url() -> str:
     return f"{reverse('admin:sendinglists_message_changelist')}?status__in={','.join(_OPEN)}"
-
-
-def _failed(queue: Outgoing) -> list[Shown]:
-    if not queue.failed:
-        return []
-    if len(queue.failed) == 1:
-        page = reverse("admin:sendinglists_provideraccount_change", args=queue.failed)
-        return [Link(f"Webhooks failed: {queue.failed_name}", page)]
-    url = f"{reverse('admin:sendinglists_provideraccount_changelist')}?webhook_state__exact={WebhookState.FAILED}"
-    return [Link(f"Webhooks failed: {_bounded(len(queue.failed))} provider accounts", url)]
 
 
 # --- what the tables say
@@ -194,9 +184,10 @@ WITH RECURSIVE queued (list_id) AS (
     SELECT id FROM (SELECT * FROM sendinglists_message ORDER BY id DESC LIMIT %(newest)s) newest
     WHERE handed_at > %(lately)s AND sent_at IS NULL AND leased_until IS NULL AND due_at IS NULL AND status = ANY(%(open)s)
 )
-SELECT (SELECT count(*) FROM (SELECT FROM queued CROSS JOIN LATERAL (
-            SELECT FROM sendinglists_message
-            WHERE sending_list_id = queued.list_id AND due_at <= %(now)s LIMIT %(bound)s) due LIMIT %(bound)s) bounded) AS due,
+SELECT (SELECT count(*) FROM (
+            SELECT FROM queued CROSS JOIN LATERAL (
+                SELECT FROM sendinglists_message WHERE sending_list_id = queued.list_id AND due_at <= %(now)s
+                ORDER BY due_at LIMIT %(bound)s) due LIMIT %(bound)s) bounded) AS due,
        (SELECT min(due_at) FROM list) AS oldest_due_at,
        (SELECT min(could_at) FROM list) AS stuck_since,
        (SELECT count(*) FROM next WHERE tries > 0) AS retrying,

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -187,13 +187,6 @@ def _fail(row: InboundRequest, error: str, now: datetime) -> None:
 def _words(error: Exception) -> str:
     """The traceback, for the failed-webhook log; NUL would not be stored."""
     return "".join(traceback.format_exception(error, limit=-12)).replace("\x00", "")[-20_000:]
-
-
-def overdue(now: datetime) -> timedelta:
-    """How long the oldest due request has been waiting; zero when nothing is due."""
-    due = InboundRequest.objects.filter(state=State.WAITING, due_at__lte=now).order_by("due_at")
-    oldest = due.values_list("due_at", flat=True).first()
-    return now - oldest if oldest else timedelta(0)
 
 
 _DUE = """

@@ -38,7 +38,7 @@ class Command(BaseCommand):
             is_broken = self._tell(diagnose(rows, timezone.now(), may_call=not offline))
         except BrokenPipeError:
             # `doctor | head`: whoever reads has seen enough.
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             return
         if is_broken:
             sys.exit(1)
