@@ -80,6 +80,8 @@ class _Lane:
 
 
 class Dispatcher:
+    """Keeps the slots of its lines full, from start() to stop()."""
+
     def __init__(self, lines: Sequence[Line[Any, Any]], *, slots: int) -> None:
         self._lanes = deque(_Lane(line=line, most=max(1, int(slots * line.share))) for line in lines)
         self._slots = slots

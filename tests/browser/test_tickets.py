@@ -4,7 +4,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from twilio.request_validator import RequestValidator
 
 from postbacks.models import Click, Conversion
 from tests import factories
+from tests.fakes.twilio import Credentials, FakeTwilio
 from webhooks.providers.sandbox import HEADER, sign
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,7 +216,16 @@ def test_payout_is_zero(world: World, find: Find, work_off: Work) -> None:
     expect(story(page)).to_contain_text("names no amount and the offer has no default payout")
 
 
-def test_twilios_debugger_shows_11200_for_you(world: World, find: Find, work_off: Work) -> None:
+@pytest.fixture
+def twilio(settings: Any) -> Iterator[FakeTwilio]:
+    """At which credentials are tried before they are kept."""
+    with FakeTwilio() as fake:
+        fake.accounts = {"AC" + "0" * 32: Credentials(token="rotated")}
+        settings.OUTGOING_ROUTES = {"https://api.twilio.com": fake.url, "https://messaging.twilio.com": fake.url}
+        yield fake
+
+
+def test_twilios_debugger_shows_11200_for_you(world: World, find: Find, work_off: Work, twilio: FakeTwilio) -> None:
     party = factories.ProviderAccountFactory(
         provider="twilio", name="Twilio line", settings={"account_sid": "AC" + "0" * 32, "auth_token": "stale"}
     )
