@@ -1,7 +1,7 @@
-"""Owns a provider on this machine for the measurements, a process of its own: it takes texts as Infobip does and reports each
-as delivered at once, over connections that are kept open.
+"""Owns a provider on this machine for the measurements, a process of its own: it takes texts as Infobip does, 50 ms after they
+came, and reports each as delivered at once, over connections that are kept open.
 
-`python -m bench.provider PORT` serves until it is told to stop.
+`python -m bench.provider PORT` serves until it is told to stop; with `silent` behind it, it reports nothing.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from bench.load import callback
 
 REPORTERS = 16
+# A vendor is far away and thinks before it answers.
+LATENCY_S = 0.05
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, due: asyncio.Queue) -> None:
@@ -26,6 +28,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, due
                 "status": {"groupId": 1, "groupName": "PENDING", "id": 26, "name": "PENDING_ACCEPTED"},
                 "destination": to["to"],
             }
+            await asyncio.sleep(LATENCY_S)
             answer = json.dumps({"bulkId": "b", "messages": [accepted]}).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
             writer.write(f"Content-Length: {len(answer)}\r\n\r\n".encode() + answer)
@@ -57,12 +60,12 @@ async def _report(due: asyncio.Queue) -> None:
             due.put_nowait((url, reference))
 
 
-async def _run(port: int) -> None:
+async def _run(port: int, reporters: int) -> None:
     due: asyncio.Queue = asyncio.Queue()
     server = await asyncio.start_server(lambda reader, writer: _serve(reader, writer, due), "127.0.0.1", port)
     async with server:
-        await asyncio.gather(server.serve_forever(), *(_report(due) for _ in range(REPORTERS)))
+        await asyncio.gather(server.serve_forever(), *(_report(due) for _ in range(reporters)))
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(int(sys.argv[1])))
+    asyncio.run(_run(int(sys.argv[1]), 0 if "silent" in sys.argv else REPORTERS))

@@ -194,6 +194,8 @@ class Dispatcher:
             while batch := lane.done[:BATCH]:
                 await self._in_database(self._record_batch, lane.line, batch)
                 del lane.done[: len(batch)]
+                # Ended calls made room, also where a line held back more than its slots demand.
+                lane.look_at = min(lane.look_at, lane.looked_at + GATHER_S)
 
     async def _claim(self, client: Client) -> None:
         for lane in self._lanes:

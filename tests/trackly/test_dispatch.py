@@ -185,6 +185,26 @@ def test_an_idle_line_is_looked_at_now_and_then(started: Any) -> None:
     until(lambda: line.recorded == [7], 0.5)
 
 
+class Reserved(Numbers):
+    """Holds back some of the slots it is offered, as sending does for other provider accounts."""
+
+    def claim(self, now: datetime, free: int) -> list[int]:
+        return super().claim(now, min(free, max(2 - self.open, 0)))
+
+
+def test_a_line_that_was_full_by_its_own_account_goes_on_as_soon_as_calls_end(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "IDLE_S", 30.0)
+
+    async def short(job: int) -> None:
+        await asyncio.sleep(0.05)
+
+    line = Reserved(10, short)
+    started(line)
+    until(lambda: len(line.recorded) == 10, 10.0)
+
+
 def test_full_slots_or_shares_do_not_make_it_spin(started: Any) -> None:
     """Waiting for calls costs no rounds; counted by how often the process' clock of work moves."""
 
