@@ -3,16 +3,14 @@
 import re
 from datetime import datetime
 
-import phonenumbers
 from django.db import transaction
 
 from sendinglists import setup
 from sendinglists.models import ProviderAccount, SendingList
-from trackly.phones import e164
+from trackly.phones import entered
 from webhooks.orders import Number
 
 _SHORT = re.compile(r"[0-9]{3,8}")
-_INTERNATIONAL = re.compile(r"\+[0-9]{7,15}")
 
 
 def listed(row: ProviderAccount) -> list[Number]:
@@ -35,21 +33,12 @@ def typed(text: str) -> list[str]:
 def _read(line: str) -> str:
     if _SHORT.fullmatch(line):
         return line
-    number = international(line)
+    number = entered(line)
     if not number:
         raise ValueError(
             f"'{line[:40]}' is no number: write it with + and the country code, as +18005550142; a short code is 3 to 8 digits."
         )
     return number
-
-
-def international(text: str) -> str:
-    """E.164 of a number written with + or 00 that there may be; '' for anything else."""
-    compact = text.strip()
-    # Without + or 00 a national number would be read as one of another country.
-    number = e164(compact) if compact.startswith(("+", "00")) else ""
-    is_one = _INTERNATIONAL.fullmatch(number) and phonenumbers.is_possible_number(phonenumbers.parse(number))
-    return number if is_one else ""
 
 
 def add(row: ProviderAccount, named: dict[str, str], now: datetime) -> int:

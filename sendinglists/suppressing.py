@@ -7,8 +7,8 @@ from django import forms
 from django.utils import timezone
 
 from sendinglists.models import SendingList, Suppression
-from sendinglists.numbers import international
 from trackly.models import Account
+from trackly.phones import entered
 
 # More would hide the sentence they stand in.
 MOST_NAMED = 20
@@ -33,7 +33,7 @@ class SuppressionForm(forms.ModelForm):
             self.fields["decided_at"].required = False
 
     def clean_phone(self) -> str:
-        number = international(self.cleaned_data["phone"])
+        number = entered(self.cleaned_data["phone"])
         if not number:
             raise forms.ValidationError(
                 "This is no number that can be called: write it with + (or 00) and the country code, as +14155550101."
