@@ -7,7 +7,6 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Lock
 
 import structlog
 from django.conf import settings
@@ -15,6 +14,7 @@ from django.db import connection, transaction
 
 from sendinglists import watching
 from sendinglists.answers import Hear
+from sendinglists.hands import Hands
 from sendinglists.models import ProviderAccount
 from trackly import metrics, retries
 from trackly.calls import Unanswered, Unreached
@@ -81,13 +81,11 @@ class Asking(Line[Question, list[Report]]):
 
     def __init__(self, *, hear: Hear) -> None:
         self._hear = hear
-        self._lock = Lock()
-        # Message -> (its provider account, when its question is certainly over): what this worker is asking.
-        self._held: dict[int, tuple[int, datetime]] = {}
+        self._hands = Hands()
 
     def claim(self, now: datetime, free: int) -> list[Question]:
         """Questions to put now; those that need not or cannot be put are struck off."""
-        held = self._in_hand(now)
+        held = self._hands.by_party(now)
         full = [party_id for party_id, n in held.items() if n >= self._most()]
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_DUE, [[status.value for status in FINAL], Account.Status.ACTIVE.value, now, full, free])
@@ -99,8 +97,7 @@ class Asking(Line[Question, list[Report]]):
             asked = [row for row in rows if row.can_be_asked]
             configs = _configs({row.party_id for row in asked})
         jobs = [Question(row=row, config=configs[row.party_id]) for row in asked if row.party_id in configs]
-        with self._lock:
-            self._held |= {job.row.id: (job.row.party_id, now + HELD) for job in jobs}
+        self._hands.take({job.row.id: job.row.party_id for job in jobs}, now + HELD)
         return jobs
 
     def _most(self) -> int:
@@ -114,11 +111,6 @@ class Asking(Line[Question, list[Report]]):
                 taken.append(row)
                 held[row.party_id] += row.can_be_asked
         return taken
-
-    def _in_hand(self, now: datetime) -> Counter[int]:
-        with self._lock:
-            self._held = {id: held for id, held in self._held.items() if held[1] > now}
-            return Counter(party_id for party_id, _ in self._held.values())
 
     async def do(self, job: Question, client: Client) -> list[Report]:
         """What the provider knows; nothing where it did not say. Raises nothing."""
@@ -147,9 +139,7 @@ class Asking(Line[Question, list[Report]]):
                 self._hear(heard)
             with connection.cursor() as cursor:
                 cursor.execute(_END, [sorted(job.row.id for job, _ in done), [status.value for status in FINAL]])
-        with self._lock:
-            for job, _ in done:
-                self._held.pop(job.row.id, None)
+        self._hands.drop(job.row.id for job, _ in done)
         watching.asked({job.row.public_id: bool(reports) for job, reports in done})
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Lock
 
 import structlog
 from django.conf import settings
@@ -20,6 +19,7 @@ from sendinglists import watching
 from sendinglists.answers import Hear, Try, enter
 from sendinglists.barriers import Due, barrier, dropped, look
 from sendinglists.callbacks import callback_url
+from sendinglists.hands import Hands
 from sendinglists.models import Echo, Message, ProviderAccount
 from sendinglists.turns import Room, Turn, keep, take_turns
 from trackly import metrics
@@ -67,9 +67,7 @@ class Sending(Line[Handed, Sent]):
 
     def __init__(self, *, hear: Hear, unheard: Unheard) -> None:
         self._hear, self._unheard = hear, unheard
-        self._lock = Lock()
-        # Message -> (its provider account, when its lease ends): what this worker has in hand.
-        self._held: dict[int, tuple[int, datetime]] = {}
+        self._hands = Hands()
 
     def claim(self, now: datetime, free: int) -> list[Handed]:
         """Messages to be handed over now, leased; what must not be sent is dropped on the way."""
@@ -78,14 +76,13 @@ class Sending(Line[Handed, Sent]):
                 jobs, n_seen = self._claim(now, free)
             if jobs or not n_seen:
                 break
-        with self._lock:
-            self._held |= {job.id: (job.party_id, job.handed_at + LEASE) for job in jobs}
+        self._hands.take({job.id: job.party_id for job in jobs}, now + LEASE)
         return jobs
 
     def _claim(self, now: datetime, free: int) -> tuple[list[Handed], int]:
         """(what to hand over, how many were decided about)"""
         slots = int(settings.SENDING_SLOTS * self.share)
-        turns = take_turns(now, free, Room(slots=slots, held=self._in_hand(now)))
+        turns = take_turns(now, free, Room(slots=slots, held=self._hands.by_party(now)))
         ids = _lock_due(turns, now)
         if not ids:
             return [], 0
@@ -115,11 +112,6 @@ class Sending(Line[Handed, Sent]):
             lambda: watching.claimed([due for due in wanted if due.id in handed], stopped, now), robust=True
         )
         return jobs, len(off) + len(held)
-
-    def _in_hand(self, now: datetime) -> Counter[int]:
-        with self._lock:
-            self._held = {id: held for id, held in self._held.items() if held[1] > now}
-            return Counter(party_id for party_id, _ in self._held.values())
 
     async def do(self, job: Handed, client: Client) -> Sent:
         """What the provider answered; raises nothing. Neither the text nor the number is logged."""
@@ -153,9 +145,7 @@ class Sending(Line[Handed, Sent]):
         with transaction.atomic():
             accepted = enter(done, now, self._hear)
             Echo.objects.bulk_create(echo for job, _ in done if job.id in accepted for echo in _echoes(job, now))
-        with self._lock:
-            for job, _ in done:
-                self._held.pop(job.id, None)
+        self._hands.drop(job.id for job, _ in done)
 
     def expire(self, now: datetime) -> int:
         """What was claimed by a worker that died: it may have gone, so it counts as never answered; how many."""
