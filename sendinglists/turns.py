@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from trackly.columns import columns
+from trackly.queued import QUEUED
 
 BURST = timedelta(seconds=1)
 
@@ -100,18 +101,8 @@ def keep(turns: list[Turn]) -> None:
             cursor.execute(_KEEP, columns((turn.list_id, turn.next_slot_at) for turn in turns))
 
 
-# The lists that have a queue are found by jumping through the index of what is queued: one probe each, and none for the
-# lists that have nothing. The one that sent longest ago comes first, and of each provider account one before a second of any.
-_TURNS = """
-WITH RECURSIVE queued (list_id) AS (
-    (SELECT sending_list_id FROM sendinglists_message
-     WHERE due_at IS NOT NULL AND sending_list_id IS NOT NULL ORDER BY sending_list_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT message.sending_list_id FROM sendinglists_message message
-            WHERE message.due_at IS NOT NULL AND message.sending_list_id > queued.list_id
-            ORDER BY message.sending_list_id LIMIT 1)
-    FROM queued WHERE queued.list_id IS NOT NULL
-), ready AS (
+# The list that sent longest ago comes first, and of each provider account one before a second of any.
+_TURNS = f"""{QUEUED}, ready AS (
     SELECT list.id, row_number() OVER (PARTITION BY list.provider_account_id
                                        ORDER BY list.next_slot_at NULLS FIRST, list.id) AS place
     FROM queued JOIN sendinglists_sendinglist list ON list.id = queued.list_id

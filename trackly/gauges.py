@@ -18,6 +18,7 @@ from psycopg_pool import PoolTimeout
 
 from trackly.partitions import SERIES, Series
 from trackly.patience import Patient
+from trackly.queued import QUEUED
 
 BOUND = 10_001
 # So many rows are read where no index has only those that are wanted.
@@ -37,20 +38,6 @@ class Gauge:
 
 def _count(rows: str) -> str:
     return f"SELECT count(*) FROM (SELECT FROM {rows} LIMIT {BOUND}) bounded"
-
-
-# The lists that have a queue, found by jumping through the index of what is queued: what is due later is never read.
-_QUEUED = """
-WITH RECURSIVE queued (list_id) AS (
-    (SELECT sending_list_id FROM sendinglists_message
-     WHERE due_at IS NOT NULL AND sending_list_id IS NOT NULL ORDER BY sending_list_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT message.sending_list_id FROM sendinglists_message message
-            WHERE message.due_at IS NOT NULL AND message.sending_list_id > queued.list_id
-            ORDER BY message.sending_list_id LIMIT 1)
-    FROM queued WHERE queued.list_id IS NOT NULL
-)
-"""
 
 
 def _due(of_each: int) -> str:
@@ -93,11 +80,11 @@ GAUGES = (
         "Clicks not yet in the hourly totals.",
         _count("postbacks_click WHERE NOT is_tallied"),
     ),
-    Gauge("trackly_messages_due", "Messages to be handed over now.", f"{_QUEUED} {_count(_due(BOUND))}"),
+    Gauge("trackly_messages_due", "Messages to be handed over now.", f"{QUEUED} {_count(_due(BOUND))}"),
     Gauge(
         "trackly_messages_oldest_due_seconds",
         "How long the oldest due message has been due.",
-        f"{_QUEUED} SELECT coalesce(extract(epoch FROM now() - min(due.due_at)), 0) FROM {_due(1)}",
+        f"{QUEUED} SELECT coalesce(extract(epoch FROM now() - min(due.due_at)), 0) FROM {_due(1)}",
     ),
     Gauge(
         "trackly_messages_leases_over",

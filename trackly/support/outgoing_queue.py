@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from sendinglists.models import Message, ProviderAccount
 from trackly import retries
+from trackly.queued import QUEUED
 from trackly.showing import Badge, Link, Shown, lasting
 from trackly.support.cards import Card
 from trackly.support.lists import NEWEST
@@ -151,19 +152,10 @@ def ask(now: datetime) -> Outgoing:
         return Outgoing(**dict(zip(names, cursor.fetchone(), strict=True)))
 
 
-# The lists that have a queue are found by jumping through the index of what is queued. What was not taken is due again within
-# the longest wait of SENDING; it is looked for among what is due next. No index knows what was never answered: it is asked
-# about, late where it was before, or stands among the newest where its provider cannot be asked.
-_ASK = """
-WITH RECURSIVE queued (list_id) AS (
-    (SELECT sending_list_id FROM sendinglists_message
-     WHERE due_at IS NOT NULL AND sending_list_id IS NOT NULL ORDER BY sending_list_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT message.sending_list_id FROM sendinglists_message message
-            WHERE message.due_at IS NOT NULL AND message.sending_list_id > queued.list_id
-            ORDER BY message.sending_list_id LIMIT 1)
-    FROM queued WHERE queued.list_id IS NOT NULL
-), list AS (
+# What was not taken is due again within the longest wait of SENDING; it is looked for among what is due next. No index knows
+# what was never answered: it is asked about, late where it was before, or stands among the newest where its provider cannot
+# be asked.
+_ASK = f"""{QUEUED}, list AS (
     SELECT first.due_at, greatest(first.due_at, list.next_slot_at) AS could_at
     FROM queued JOIN sendinglists_sendinglist list ON list.id = queued.list_id
     CROSS JOIN LATERAL (SELECT message.due_at FROM sendinglists_message message
