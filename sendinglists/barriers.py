@@ -7,9 +7,9 @@ follows, or it waits until the claim has committed: nothing is claimed for a per
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.db import connection
 
+from sendinglists.callbacks import is_switched_on
 from sendinglists.models import ProviderAccount, SendingList
 from trackly import retries
 from trackly.models import Account
@@ -96,7 +96,7 @@ def _closed(due: Due) -> str | None:
         return f"The list is {due.list_status}; activate it and send anew."
     if due.is_removed or providers.get(due.provider) is None:
         return "The list's provider account was removed; give the list another one and send anew."
-    if due.provider == "sandbox" and not settings.SANDBOX_ENABLED:
+    if not is_switched_on(due.provider):
         return "The sandbox is switched off on this service."
     return None
 

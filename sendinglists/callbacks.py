@@ -1,4 +1,4 @@
-"""Owns callback_url(): where a provider account's callbacks go, built from the one public address we have."""
+"""Owns where a provider account's callbacks go, built from the one public address we have, and whether they are taken."""
 
 from django.conf import settings
 
@@ -14,3 +14,8 @@ def callback_url(row: ProviderAccount) -> str:
     if adapter is None or adapter.token_suffices:
         return f"{base}/{row.callback_token}"
     return f"{base}?account={row.account.public_id}"
+
+
+def is_switched_on(provider: str) -> bool:
+    """False for the sandbox where the service runs without it: nothing is sent with it, and its callbacks are unknown."""
+    return provider != "sandbox" or settings.SANDBOX_ENABLED

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from sendinglists.models import Contact, Link, Message, ProviderAccount, SendingList
+from sendinglists.callbacks import is_switched_on
+from sendinglists.models import Contact, Link, Message, SendingList
 from sendinglists.tracked import CannotTrack, Tracked, track
 from trackly import wake
 from trackly.models import Account
@@ -121,13 +121,8 @@ def _check_list(sending_list: SendingList) -> None:
         raise CannotQueue("list_inactive", "The account is suspended or deleted; it sends nothing.", 403)
     if party.removed_at is not None or providers.get(party.provider) is None:
         raise CannotQueue("list_inactive", "The list's provider account was removed; give the list another one.")
-    if not can_sandbox(party):
+    if not is_switched_on(party.provider):
         raise CannotQueue("sandbox_disabled", "The sandbox is switched off on this service.")
-
-
-def can_sandbox(party: ProviderAccount) -> bool:
-    """False for the sandbox where it is switched off."""
-    return party.provider != "sandbox" or settings.SANDBOX_ENABLED
 
 
 def _check_names(draft: Draft) -> None:

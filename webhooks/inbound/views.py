@@ -16,6 +16,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from sendinglists.callbacks import is_switched_on
 from trackly import metrics
 from trackly.clients import client_address, is_secure, parse_networks
 from trackly.encryption import Undecryptable
@@ -127,7 +128,7 @@ class ProviderView(InboundView):
 
     def judge(self, request: RawRequest, route: Route | None) -> Receipt:
         provider = providers.get(route.slug) if route else None
-        if route is None or provider is None or (route.slug == "sandbox" and not settings.SANDBOX_ENABLED):
+        if route is None or provider is None or not is_switched_on(route.slug):
             return _plain(404, "There is no such provider.")
         if request.method == "HEAD":
             # Nobody reports by HEAD: it is asked whether this address leads to us, and whether we know whose it is.
