@@ -18,8 +18,8 @@ from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import known
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage
-from trackly.support.stories import conversions as stories
-from trackly.support.stories import parties
+from trackly.stories import conversions as stories
+from trackly.stories import parties
 
 
 @admin.register(NetworkConnection)

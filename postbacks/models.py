@@ -238,6 +238,13 @@ class Conversion(models.Model):
             models.Index(
                 fields=["click_ref"], condition=Q(click__isnull=True) & ~Q(click_ref=""), name="conversion_stranger"
             ),
+            # What an account earned in a span of time, by offer, connection and list, from the index alone.
+            models.Index(
+                fields=["account", "received_at"],
+                include=["offer", "connection", "sending_list", "click", "status", "currency", "payout", "is_verified"],
+                condition=~Q(kind="") & Q(is_test=False),
+                name="conversion_earned",
+            ),
             # Every earlier hit of this click, judged against each other.
             models.Index(fields=["click", "id"], name="conversion_click"),
             # The sweep: hits whose click was not known, oldest first.

@@ -37,8 +37,8 @@ from trackly.stories import Story
 from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
-from trackly.support.stories import messages as message_stories
-from trackly.support.stories import parties, people, provider_accounts
+from trackly.stories import messages as message_stories
+from trackly.stories import parties, people, provider_accounts
 from webhooks.orders import CannotUse, Checked
 
 # Long enough to change the URL at a provider by hand.

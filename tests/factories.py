@@ -10,6 +10,7 @@ from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from sendinglists.models import (
     Contact,
     Link,
+    LinkDomain,
     Message,
     ProviderAccount,
     SendingList,
@@ -17,7 +18,18 @@ from sendinglists.models import (
     SubscriptionChange,
     Suppression,
 )
-from trackly.models import Account, AddressRange, ApiKey, AuditEntry, HourlyTotal, Membership, Pulse, WorkerRun
+from trackly.models import (
+    Account,
+    AddressRange,
+    ApiKey,
+    AuditEntry,
+    ExchangeRate,
+    HourlyTotal,
+    Invitation,
+    Membership,
+    Pulse,
+    WorkerRun,
+)
 from trackly.signing import new_uid, token_hash
 from webhooks.inbound.models import (
     DeliveryEvent,
@@ -62,6 +74,26 @@ class MembershipFactory(DjangoModelFactory):
     account = factory.SubFactory(AccountFactory)
     user = factory.SubFactory(UserFactory)
     role = Membership.Role.OWNER
+
+
+class InvitationFactory(DjangoModelFactory):
+    class Meta:
+        model = Invitation
+
+    account = factory.SubFactory(AccountFactory)
+    email = factory.Sequence(lambda n: f"invited{n}@example.com")
+    token_hash = factory.Sequence(lambda n: token_hash(f"invitation{n}"))
+    expires_at = factory.LazyFunction(lambda: now() + Invitation.LASTS)
+
+
+class ExchangeRateFactory(DjangoModelFactory):
+    class Meta:
+        model = ExchangeRate
+
+    account = factory.SubFactory(AccountFactory)
+    currency = "EUR"
+    rate = 2
+    valid_from = factory.LazyFunction(lambda: now().date())
 
 
 class ApiKeyFactory(DjangoModelFactory):
@@ -214,6 +246,14 @@ class OfferFactory(DjangoModelFactory):
     account = factory.SelfAttribute("connection.account")
     name = factory.Sequence(lambda n: f"Offer {n}")
     destination = "https://network.example.com/aff_c?offer_id=1&aff_id=2"
+
+
+class LinkDomainFactory(DjangoModelFactory):
+    class Meta:
+        model = LinkDomain
+
+    account = factory.SubFactory(AccountFactory)
+    host = factory.Sequence(lambda n: f"go{n}.example.com")
 
 
 class LinkFactory(DjangoModelFactory):

@@ -29,8 +29,8 @@ from trackly.showing import money
 from trackly.stories import Story
 from trackly.support import columns
 from trackly.support.pages import Audited, CannotDo, EvidencePage, SetUpPage, audit
-from trackly.support.stories import accounts
-from trackly.support.stories.rows import who_did
+from trackly.stories import accounts
+from trackly.stories.rows import who_did
 from trackly.support.words import AccountForm
 from webhooks import providers
 

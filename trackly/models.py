@@ -1,4 +1,6 @@
-"""Owns the tables every part shares: accounts, people in them, the audit trail, hourly totals, address lists."""
+"""Owns the tables every part shares: accounts, people in them, rates, the audit trail, hourly totals, address lists."""
+
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -83,6 +85,50 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.account}"
+
+
+class Invitation(models.Model):
+    """A way into an account for whoever has its link, once and for seven days. Only the link's hash is kept."""
+
+    LASTS = timedelta(days=7)
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    email = models.EmailField(help_text="Whom it was meant for, and mailed to where mail is set up.")
+    role = models.CharField(max_length=10, choices=Membership.Role, default=Membership.Role.MEMBER)
+    token_hash = models.BinaryField(max_length=32, unique=True, editable=False)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.account} as {self.role}"
+
+
+class ExchangeRate(models.Model):
+    """What one unit of a currency is worth in the account's own, from a day on, as its owner entered it.
+
+    Money is kept in the currency it came in; sums are converted when they are shown, each hour by the rate of its day, so
+    that a new rate changes nothing that was shown before.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    currency = models.CharField(max_length=3)
+    rate = models.DecimalField(max_digits=18, decimal_places=8, help_text="In the account's currency.")
+    valid_from = models.DateField(help_text="In the account's time zone.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "currency", "valid_from"], name="exchangerate_once"),
+            models.CheckConstraint(condition=models.Q(rate__gt=0), name="exchangerate_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"1 {self.currency} = {self.rate} since {self.valid_from}"
 
 
 class ApiKey(models.Model):

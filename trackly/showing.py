@@ -5,12 +5,14 @@ turn the direction of writing) is named in its place.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import pairwise
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -50,6 +52,20 @@ class Link:
     url: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class To:
+    """A way to the page of a row of ours (or, without a key, to the list of its table, filtered); which page that is, and whether
+    there is one, the reader decides."""
+
+    text: str
+    model: str
+    """Label of its table, in lower case: 'sendinglists.message'. Empty: what is searched for in all of them."""
+    key: str = ""
+    name: str = ""
+    """By which its account's people know it: a public id where it has one."""
+    query: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Phone:
     """A number, masked unless the page is revealed."""
@@ -64,26 +80,45 @@ class Raw:
     text: str
 
 
-Shown = str | int | None | datetime | Badge | Link | Phone | Raw
+Shown = str | int | None | datetime | Badge | Link | To | Phone | Raw
 
 
-def show(value: Shown, *, is_revealed: bool = False) -> SafeString:
-    """One value as HTML."""
+def staff_way(to: To) -> str:
+    """The admin's page of it."""
+    app, _, model = to.model.partition(".")
+    if to.key:
+        return reverse(f"admin:{app}_{model}_change", args=[to.key])
+    path = reverse(f"admin:{app}_{model}_changelist" if model else "admin:find")
+    return f"{path}?{urlencode(to.query)}" if to.query else path
+
+
+def show(
+    value: Shown, *, is_revealed: bool = False, way: Callable[[To], str] = staff_way, zone: tzinfo = UTC
+) -> SafeString:
+    """One value as HTML, for a reader who finds rows by `way` ('' leads nowhere) and tells times in `zone`."""
     match value:
         case None | "":
             return format_html('<span class="tk-none">{}</span>', "–")
         case datetime():
-            return moment(value)
+            return moment(value, zone)
+        case To():
+            return _way(way(value), _seen(value.text, is_revealed))
         case Badge(text, tone):
             return badge(text, tone)
         case Link(text, url):
-            return format_html('<a class="tk-link" href="{}">{}</a>', url, plain(_seen(text, is_revealed)))
+            return _way(url, _seen(text, is_revealed))
         case Phone(number):
             return format_html("<span>{}</span>", phone(number, is_revealed=is_revealed))
         case Raw(text):
             return box(_seen(text, is_revealed))
         case _:
             return format_html("<bdi>{}</bdi>", plain(_seen(str(value), is_revealed)))
+
+
+def _way(url: str, text: str) -> SafeString:
+    if not url:
+        return format_html("<bdi>{}</bdi>", plain(text))
+    return format_html('<a class="tk-link" href="{}">{}</a>', url, plain(text))
 
 
 def _seen(text: str, is_revealed: bool) -> str:
@@ -132,12 +167,15 @@ def decoded(raw: bytes | memoryview | None) -> str:
     return bytes(raw or b"").decode("utf-8", "replace")
 
 
-def moment(at: datetime) -> SafeString:
-    """To the second, in UTC; how long ago it is on hover."""
+def moment(at: datetime, zone: tzinfo = UTC) -> SafeString:
+    """To the second, in the zone; how long ago it is, and UTC where that is another time, on hover."""
     utc = at.astimezone(UTC)
+    words = ago(datetime.now(UTC) - utc)
+    if zone is not UTC:
+        words = f"{words} · {utc:%Y-%m-%d %H:%M:%S} UTC"
     return format_html(
         '<time class="tk-time" datetime="{}" title="{}">{}</time>',
-        utc.isoformat(timespec="milliseconds"), ago(datetime.now(UTC) - utc), f"{utc:%Y-%m-%d %H:%M:%S}",
+        utc.isoformat(timespec="milliseconds"), words, f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
     )  # fmt: skip
 
 

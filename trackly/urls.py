@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from trackly.pages.home import home
 from trackly.views import healthz, readyz, show_metrics
 
 urlpatterns = [
@@ -15,5 +16,7 @@ urlpatterns = [
     path("readyz", readyz),
     path("metrics", show_metrics),
     path("admin", RedirectView.as_view(url="/admin/")),
-    path("", RedirectView.as_view(url="/admin/")),
+    path("account/", include("allauth.urls")),
+    path("", include("trackly.pages.urls")),
+    path("", home, name="home"),
 ]

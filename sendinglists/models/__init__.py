@@ -2,12 +2,13 @@
 
 from sendinglists.models.credentials import ProviderAccount, SetupStep
 from sendinglists.models.lists import Contact, SendingList, Subscription, SubscriptionChange, Suppression
-from sendinglists.models.messages import Echo, Link, Message, _link_code, _message_code
+from sendinglists.models.messages import Echo, Link, LinkDomain, Message, _link_code, _message_code
 
 __all__ = [
     "Contact",
     "Echo",
     "Link",
+    "LinkDomain",
     "Message",
     "ProviderAccount",
     "SendingList",

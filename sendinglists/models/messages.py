@@ -1,4 +1,4 @@
-"""Owns messages, the callbacks that this machine makes about them, and short links."""
+"""Owns messages, the callbacks that this machine makes about them, short links and the hosts they are told under."""
 
 import re
 
@@ -168,3 +168,24 @@ class Link(models.Model):
         # An offer's own address is looked at with its network's parameter when the offer is saved.
         if self.destination:
             validate_click_parameter(self.destination, ())
+
+
+class LinkDomain(models.Model):
+    """A host name of the customer's own under which short links are told: of one brand, or of the whole account.
+
+    Nothing but short links is answered under it. New texts name it once it was seen to reach this service.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    host = models.CharField(max_length=253, unique=True, help_text="Such as go.example.com; lower case.")
+    brand = models.CharField(max_length=100, blank=True, help_text="Empty: every brand without one of its own.")
+    token = models.CharField(max_length=26, default=new_token, help_text="What the host must answer when it is checked.")
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="When it was last seen to reach this service.")
+    check_cause = models.CharField(max_length=500, blank=True, help_text="Why it did not, when it was last tried.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "brand"], name="linkdomain_brand_once")]
+
+    def __str__(self) -> str:
+        return self.host

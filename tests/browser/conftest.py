@@ -3,17 +3,21 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests import factories
+from trackly.models import Account, Membership
 
 # Playwright's loop runs in this thread, where the ORM is used as well; nothing here is asynchronous.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 PASSWORD = "correct horse"
+_AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 _REPORT_VIOLATIONS = """
 document.addEventListener('securitypolicyviolation',
   event => console.error('POLICY ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sample));
@@ -74,3 +78,37 @@ def find(staff: Page) -> Callable[[str], Page]:
         return staff
 
     return run
+
+
+@pytest.fixture
+def owner(context: BrowserContext, live_server: Any) -> Callable[..., Page]:
+    """owner(account) or owner(account, Role.VIEWER): a page signed in without a form, at the account's overview."""
+
+    def sign_in(account: Account, role: Membership.Role = Membership.Role.OWNER) -> Page:
+        client = Client()
+        person = factories.MembershipFactory(account=account, role=role).user
+        client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+        session = client.cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = context.new_page()
+        page.goto(f"{live_server.url}/a/{account.public_id}/")
+        return page
+
+    return sign_in
+
+
+@pytest.fixture
+def serious() -> Callable[[Page], list[str]]:
+    """What axe finds on a page that is serious or critical: rule, and the first element it met."""
+
+    def look(page: Page) -> list[str]:
+        # Run in the page's own world, past its policy, which lets no script in.
+        page.evaluate(_AXE.read_text())
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        return [
+            f"{item['id']}: {item['help']}; {item['nodes'][0]['html'][:200]} ({len(item['nodes'])} in all)"
+            for item in found
+            if item["impact"] in ("serious", "critical")
+        ]
+
+    return look

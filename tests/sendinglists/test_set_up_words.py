@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests import factories
-from trackly.support.stories import parties, provider_accounts
+from trackly.stories import parties, provider_accounts
 
 pytestmark = pytest.mark.django_db
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests import factories
-from trackly.showing import Badge, Link
+from trackly.showing import Badge, To
 from trackly.stories import Story, Table
-from trackly.support.stories.people import contact_story
-from trackly.support.stories.rows import change_url, request_link
+from trackly.stories.people import contact_story
+from trackly.stories.rows import link, request_link
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ def test_each_opt_out_tells_its_origin_its_request_and_that_nothing_came_after_i
     message(held, NOW - HOUR)
     message(held, NOW + 3 * HOUR)
     by_api, by_reply = table(held).rows
-    spring = Link("Spring", change_url(held.sending_list))
+    spring = link(held.sending_list, "Spring")
     request = request_link(uid, "how it came")
     assert by_reply == (NOW, spring, "Reply", request, "none", None, "none", NOW + 2 * HOUR)
     assert by_api == (NOW + 4 * HOUR, spring, "API", None, "none", None, "none", None)
@@ -64,7 +64,7 @@ def test_messages_after_an_opt_out_are_counted_until_it_ended(held: Any) -> None
     newest = message(held, NOW + 2 * HOUR)
     message(held, NOW + 4 * HOUR)
     (row,) = table(held).rows
-    assert row[4:6] == (Badge("2", "bad"), Link(newest.public_id, change_url(newest)))
+    assert row[4:6] == (Badge("2", "bad"), link(newest))
     late = [moment.at for moment in story(held).moments if getattr(moment.what, "text", "") == "Sent after the opt-out"]
     assert late == [NOW + HOUR, NOW + 2 * HOUR]
 
@@ -93,7 +93,7 @@ def test_what_was_kept_back_is_told_with_the_newest_of_it(held: Any) -> None:
     newest = message(held, NOW + HOUR, status="dropped", reason="opt_out")
     message(held, NOW + HOUR, status="dropped", reason="stale")
     (row,) = table(held).rows
-    assert (row[4], row[6]) == ("none", Link("2, the newest", change_url(newest)))
+    assert (row[4], row[6]) == ("none", link(newest, "2, the newest"))
     assert story(held).why[1] == "2 more would have gone out and were kept back because of an opt-out."
     words = [moment.what.text for moment in story(held).moments if isinstance(moment.what, Badge)]
     assert words.count("Kept back") == 2
@@ -116,8 +116,10 @@ def test_another_accounts_messages_to_the_same_phone_are_not_counted(held: Any) 
 
 def test_the_list_of_its_messages_is_linked_only_where_the_number_may_be_seen(held: Any) -> None:
     change(held, NOW)
-    assert story(held).tables[0].more == ""
-    assert "q=%2B14155550177" in story(held, is_revealed=True).tables[0].more
+    assert story(held).tables[0].more is None
+    more = story(held, is_revealed=True).tables[0].more
+    assert isinstance(more, To)
+    assert more.query == (("q", "+14155550177"),)
 
 
 def test_a_reply_that_calls_it_spam_is_marked_so(held: Any) -> None:

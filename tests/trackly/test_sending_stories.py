@@ -8,7 +8,7 @@ import pytest
 from sendinglists.models import Message
 from tests.factories import DeliveryEventFactory, MessageFactory, WorkerRunFactory, now
 from trackly.showing import Badge
-from trackly.support.stories.messages import message_story
+from trackly.stories.messages import message_story
 from webhooks.statuses import Origin
 
 pytestmark = pytest.mark.django_db

@@ -13,11 +13,11 @@ from tests import factories
 from tests.trackly.admin_rows import OURS, page, person, sale_and_stop
 from trackly.signing import new_uid
 from trackly.stories import Story
-from trackly.support.stories.conversions import conversion_story
-from trackly.support.stories.messages import message_story, parked_story
-from trackly.support.stories.people import contact_story
-from trackly.support.stories.requests import request_story
-from trackly.support.stories.rows import change_url
+from trackly.stories.conversions import conversion_story
+from trackly.stories.messages import message_story, parked_story
+from trackly.stories.people import contact_story
+from trackly.stories.requests import request_story
+from trackly.support.ways import change_url
 from webhooks.inbound.models import InboundRequest
 
 pytestmark = pytest.mark.django_db

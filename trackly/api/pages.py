@@ -5,8 +5,8 @@ from typing import Any
 
 from django.db.models import Model, QuerySet
 
+from trackly import cursors
 from trackly.api.errors import Problem
-from trackly.encryption import Undecryptable, seal, unseal
 
 DEFAULT, MOST = 50, 100
 
@@ -21,24 +21,12 @@ def page(
     found: list[Model] = list(rows.order_by("-id")[: limit + 1])
     has_more = len(found) > limit
     shown = found[:limit]
-    return {"data": show(shown), "next_cursor": _close(shown[-1].pk, noun) if has_more else None}
-
-
-def _close(place: int, noun: str) -> str:
-    # Encrypted, not only encoded: ids count the rows of all accounts, and that is nobody's business.
-    return seal([noun, place]).decode()
+    return {"data": show(shown), "next_cursor": cursors.make(shown[-1].pk, noun) if has_more else None}
 
 
 def _open(cursor: str, noun: str) -> int:
     try:
-        of, place = unseal(cursor.encode("ascii"))
-    except (Undecryptable, ValueError, TypeError) as error:
-        raise _broken() from error
-    if of != noun:
-        raise _broken()
-    return int(place)
-
-
-def _broken() -> Problem:
-    said = "The cursor is not one of this list. Take next_cursor of the page before, unchanged, or begin without one."
-    return Problem(400, "invalid_cursor", said)
+        return cursors.read(cursor, noun)
+    except cursors.BadCursor as error:
+        said = "The cursor is not one of this list. Take next_cursor of the page before, unchanged, or begin without one."
+        raise Problem(400, "invalid_cursor", said) from error

@@ -14,8 +14,8 @@ from trackly.stories import Story, Table
 from trackly.support import sources
 from trackly.support.permissions import may_see
 from trackly.support.places import Found, search
-from trackly.support.stories.rows import change_url
 from trackly.support.terms import Called, Terms, read
+from trackly.support.ways import change_url
 from webhooks.inbound.models import InboundRequest, Source
 
 # What stands in the box again; a page of text is not carried along.

@@ -24,7 +24,7 @@ from sendinglists.models import ProviderAccount, SendingList
 from trackly.models import Account, HourlyTotal
 from trackly.showing import Badge, ago, lasting, tone_of
 from trackly.support.bars import Bar, stacked
-from trackly.support.stories.rows import party_url
+from trackly.support.ways import party_url
 from trackly.totals import hour_of
 from webhooks import providers
 from webhooks.inbound.callers import Caller, callers

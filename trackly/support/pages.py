@@ -15,13 +15,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
-from trackly.models import Account, AuditEntry
+from trackly.audit import audit as put_down
 from trackly.stories import Exchange, Story, without_numbers
 from trackly.support import revealing
 from trackly.support.health import health_of
 from trackly.support.lists import ListPage
-from trackly.support.revealing import target_of
-from trackly.support.stories.rows import change_url, page_url
+from trackly.support.ways import change_url, page_url
 
 
 class CannotDo(Exception):
@@ -194,6 +193,7 @@ class SetUpPage(Audited, Page):
                 "story": self.told(request, row),
                 "health": health_of(self.source, row.pk) if self.source else None,
                 "do_url": _do_url(row),
+                "download_url": page_url(row, "download"),
             }
         return super().changeform_view(request, object_id, form_url, context)
 
@@ -212,5 +212,4 @@ def _do_url(row: Model) -> str:
 
 def audit(request: HttpRequest, row: Model, verb: str, detail: str = "") -> None:
     """Put down who did what to this row."""
-    account = row if isinstance(row, Account) else getattr(row, "account", None)
-    AuditEntry.objects.create(user_id=request.user.pk, account=account, verb=verb, target=target_of(row), detail=detail)
+    put_down(request.user.pk, row, verb, detail)

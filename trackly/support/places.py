@@ -14,11 +14,11 @@ from django.db.models import F, Model, Q, QuerySet, Value
 from postbacks.models import Click, Conversion, NetworkConnection
 from sendinglists.models import Contact, Link, Message, ProviderAccount, SendingList, Suppression
 from trackly.models import Account
-from trackly.showing import Shown
+from trackly.showing import Shown, To
 from trackly.signing import token_hash
 from trackly.stories import Table
+from trackly.stories.rows import link, listed
 from trackly.support import telling
-from trackly.support.stories.rows import link, list_url
 from trackly.support.telling import Cells
 from trackly.support.terms import Terms
 from webhooks.inbound.models import DeliveryEvent, InboundRequest, ParkedReport, Reply, Source, time_of
@@ -63,7 +63,7 @@ class Found:
             columns=COLUMNS,
             rows=[(*self.place.tell(row, terms), _account(row, may_see_accounts)) for row in self.rows[:SHOWN]],
             empty="",
-            more=_more(self.place.model, terms) if len(self.rows) > SHOWN else "",
+            more=_more(self.place.model, terms) if len(self.rows) > SHOWN else None,
         )
 
 
@@ -101,10 +101,10 @@ def _account(row: Any, may_see_accounts: bool) -> Shown:
     return link(account, account.name) if may_see_accounts else account.name
 
 
-def _more(model: type[Model], terms: Terms) -> str:
+def _more(model: type[Model], terms: Terms) -> To | None:
     """The whole list, where one term means all of it."""
     asked = terms.phones[:1] if model in _BY_PHONE else terms.words[:1]
-    return list_url(model, q=asked[0]) if len(terms.words) + len(terms.phones) <= 2 and asked else ""
+    return listed("all", model, q=asked[0]) if len(terms.words) + len(terms.phones) <= 2 and asked else None
 
 
 # --- what the terms mean in each table

@@ -21,8 +21,8 @@ from trackly.models import Account
 from trackly.showing import Badge, Link, Shown, lasting, tone_of
 from trackly.stories import Table
 from trackly.support.health import LABELS, MOST_CALLERS, REFUSED, adapter_name, failed_log, label
-from trackly.support.stories.rows import list_url, party_url
 from trackly.support.terms import Terms
+from trackly.support.ways import list_url, party_url
 from trackly.totals import hour_of
 from webhooks import providers
 from webhooks.inbound.callers import Caller, callers
@@ -162,7 +162,7 @@ def refused_table(calls: Calls, places: Iterable[Place]) -> Table:
     ]
     return Table(
         title=f"Refused or failed in the last {HOURS} hours", columns=("Source", "Cause", "Requests", "Where they are"),
-        rows=rows, empty="Nothing was refused and nothing failed.", more=failed_log("", calls.since),
+        rows=rows, empty="Nothing was refused and nothing failed.", more=Link("all", failed_log("", calls.since)),
     )  # fmt: skip
 
 

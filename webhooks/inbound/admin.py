@@ -19,8 +19,8 @@ from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import TimeFilter, known
 from trackly.support.pages import CannotDo, EvidencePage
-from trackly.support.stories import messages as stories
-from trackly.support.stories.requests import exchange_of, request_story, standing_of
+from trackly.stories import messages as stories
+from trackly.stories.requests import exchange_of, request_story, standing_of
 from webhooks import providers
 from webhooks.inbound import replaying
 from webhooks.inbound.models import (

@@ -8,7 +8,7 @@ from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.verdicts import BY_REQUEST, FIX, Verdict
 from trackly.showing import Badge, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Moment, Story, Table
-from trackly.support.stories.rows import MOST, audit_moments, by_time, link, list_url, request_link, state_of
+from trackly.stories.rows import MOST, audit_moments, by_time, link, listed, request_link, state_of
 
 Kind = Conversion.Kind
 _ACCEPTABLE = {Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP}
@@ -279,7 +279,7 @@ def click_story(row: Click, *, is_revealed: bool) -> Story:
                     for hit in hits
                 ],
                 empty="The network reported nothing for this click.",
-                more=list_url(Conversion, q=row.click_id),
+                more=listed("all", Conversion, q=row.click_id),
             ),
         ),
         is_revealed=is_revealed,

@@ -1,18 +1,15 @@
 """Owns the story of a raw request: whether it counted and why not, what became of it, and the exchange itself."""
 
-from urllib.parse import urlencode
-
 from django.db.models import Q
-from django.urls import reverse
 
 from postbacks.models import Conversion, NetworkConnection
 from sendinglists.models import Message, ProviderAccount
 from trackly.retries import INBOUND
 from trackly.showing import MOST as MOST_CHARACTERS
-from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
+from trackly.showing import Badge, Phone, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Exchange, Moment, Story, Table
+from trackly.stories.rows import MOST, audit_moments, by_time, link, state_of
 from trackly.support.health import label
-from trackly.support.stories.rows import MOST, audit_moments, by_time, link, page_url, state_of
 from webhooks.inbound.models import Cause, DeliveryEvent, InboundRequest, ParkedReport, Proof, Reply, Source, State
 
 # What the person reading a refusal should do.
@@ -245,9 +242,4 @@ def exchange_of(row: InboundRequest, *, is_revealed: bool, is_whole: bool = Fals
     if not is_revealed:
         phones = [value for value in row.ids if value.startswith("+")]
         request, answer = without_phones(request, phones), without_phones(answer, phones)
-    return Exchange(request=request, answer=answer, download=page_url(row, "download"))
-
-
-def found_by(text: str) -> Link:
-    """The search for something."""
-    return Link(text, f"{reverse('admin:find')}?{urlencode({'q': text})}")
+    return Exchange(request=request, answer=answer)

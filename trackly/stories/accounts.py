@@ -1,36 +1,28 @@
 """Owns the stories of an account, of its keys, and of an audit entry."""
 
-from urllib.parse import urlencode
-
-from django.urls import reverse
-
 from trackly.models import Account, ApiKey, AuditEntry, WorkerRun
-from trackly.showing import Badge, Link, Shown, tone_of
+from trackly.showing import Badge, Shown, To, tone_of
 from trackly.stories import Act, Story, Table
-from trackly.support.stories.rows import change_url, list_url
+from trackly.stories.rows import found_by, link, listed
 
 _LISTS = (
-    ("Messages", "sendinglists_message"),
-    ("Delivery events", "webhooks_deliveryevent"),
-    ("Replies", "webhooks_reply"),
-    ("Clicks", "postbacks_click"),
-    ("Conversions", "postbacks_conversion"),
-    ("Raw requests", "webhooks_inboundrequest"),
-    ("Failed webhooks", "webhooks_failedwebhook"),
-    ("Sending lists", "sendinglists_sendinglist"),
-    ("Audit", "trackly_auditentry"),
+    ("Messages", "sendinglists.message"),
+    ("Delivery events", "webhooks.deliveryevent"),
+    ("Replies", "webhooks.reply"),
+    ("Clicks", "postbacks.click"),
+    ("Conversions", "postbacks.conversion"),
+    ("Raw requests", "webhooks.inboundrequest"),
+    ("Failed webhooks", "webhooks.failedwebhook"),
+    ("Sending lists", "sendinglists.sendinglist"),
+    ("Audit", "trackly.auditentry"),
 )
 
 
 def account_story(row: Account) -> Story:
     """What belongs to the account, and where to look."""
-    parties = [
-        (Link(party.name, change_url(party)), party.provider) for party in row.provideraccount_set.order_by("-id")[:20]
-    ]
-    connections = [
-        (Link(item.name, change_url(item)), item.network) for item in row.networkconnection_set.order_by("-id")[:20]
-    ]
-    lists: list[tuple[Shown, ...]] = [(Link(title, of_account(name, row)),) for title, name in _LISTS]
+    parties = [(link(party, party.name), party.provider) for party in row.provideraccount_set.order_by("-id")[:20]]
+    connections = [(link(item, item.name), item.network) for item in row.networkconnection_set.order_by("-id")[:20]]
+    lists: list[tuple[Shown, ...]] = [(of_account(title, table, row),) for title, table in _LISTS]
     return Story(
         state=Badge(row.get_status_display(), tone_of(row.status)),
         headline=row.name,
@@ -53,9 +45,9 @@ def _people(row: Account) -> list[tuple[Shown, ...]]:
     return [(str(member.user), member.get_role_display()) for member in members]
 
 
-def of_account(table: str, row: Account) -> str:
+def of_account(title: str, table: str, row: Account) -> To:
     """The list of this table for this account alone."""
-    return f"{reverse(f'admin:{table}_changelist')}?{urlencode({'account__id__exact': row.pk})}"
+    return To(text=title, model=table, query=(("account__id__exact", str(row.pk)),))
 
 
 def key_story(row: ApiKey) -> Story:
@@ -74,16 +66,15 @@ def key_story(row: ApiKey) -> Story:
 def audit_story(row: AuditEntry) -> Story:
     """Who did what, with a way to the thing itself."""
     who = str(row.user) if row.user else "The system"
-    same = f"{list_url(AuditEntry)}?{urlencode({'q': row.target})}"
     return Story(
         state=Badge(row.verb, "note"),
         headline=f"{who} {row.verb} {row.target}.",
         facts=(
             ("When", row.at),
-            ("Account", Link(row.account.name, change_url(row.account)) if row.account else "None"),
+            ("Account", link(row.account, row.account.name) if row.account else "None"),
             ("Detail", row.detail),
-            ("Everything done to it", Link("audit entries", same)),
-            ("Find it", Link(row.target, f"{reverse('admin:find')}?{urlencode({'q': row.target.rpartition(' ')[2]})}")),
+            ("Everything done to it", listed("audit entries", AuditEntry, q=row.target)),
+            ("Find it", found_by(row.target.rpartition(" ")[2], row.target)),
         ),
     )
 

@@ -9,9 +9,9 @@ from sendinglists import numbers, setup
 from sendinglists.callbacks import callback_url
 from sendinglists.forms import old_credentials
 from sendinglists.models import ProviderAccount, SendingList
-from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, tone_of
+from trackly.showing import Badge, Phone, Raw, Shown, ago, tone_of
 from trackly.stories import Act, Story, Table
-from trackly.support.stories.rows import MOST, link, list_url, state_of
+from trackly.stories.rows import MOST, link, listed, state_of
 from webhooks.inbound.callers import last_called
 from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
 from webhooks.orders import StepState
@@ -120,8 +120,8 @@ def _facts(row: ProviderAccount, *, is_revealed: bool) -> tuple[tuple[str, Shown
         ("Proof", proof),
         ("Addresses", row.get_address_policy_display()),
         ("Retired", row.removed_at),
-        ("Refused and failed", Link("in the failed log", list_url(FailedWebhook, **by_party))),
-        ("All its requests", Link("raw requests", list_url(InboundRequest, **by_party))),
+        ("Refused and failed", listed("in the failed log", FailedWebhook, **by_party)),
+        ("All its requests", listed("raw requests", InboundRequest, **by_party)),
     )
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from sendinglists.models import Contact, Message, Subscription, SubscriptionChange, Suppression
-from trackly.showing import Badge, Link, Phone, Shown
+from trackly.showing import Badge, Phone, Shown
 from trackly.stories import Act, Moment, Story, Table
-from trackly.support.stories.rows import MOST, by_time, change_url, link, list_url, request_link, state_of
+from trackly.stories.rows import MOST, by_time, link, listed, request_link, state_of
 from webhooks.inbound.models import Reply
 from webhooks.keywords import is_junk
 from webhooks.statuses import Decision, Reason, Status
@@ -178,9 +178,7 @@ def _after(closures: list[Closure], row: Contact, *, is_revealed: bool) -> Table
             request_link(closure.request_uid, "how it came"),
             Badge(str(len(closure.late)), "bad") if closure.late else "none",
             link(closure.late[0]) if closure.late else None,
-            Link(f"{len(closure.kept_back)}, the newest", change_url(closure.kept_back[0]))
-            if closure.kept_back
-            else "none",
+            link(closure.kept_back[0], f"{len(closure.kept_back)}, the newest") if closure.kept_back else "none",
             closure.until,
         )
         for closure in reversed(closures[-MOST:])
@@ -191,7 +189,7 @@ def _after(closures: list[Closure], row: Contact, *, is_revealed: bool) -> Table
         rows=rows,
         empty="It never opted out, and nobody closed it.",
         # The address names the number.
-        more=list_url(Message, q=row.phone) if is_revealed else "",
+        more=listed("all", Message, q=row.phone) if is_revealed else None,
     )
 
 

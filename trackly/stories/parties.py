@@ -8,10 +8,10 @@ from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from sendinglists import setup
 from sendinglists.models import Link as ShortLink
 from sendinglists.models import SendingList
-from trackly.showing import Badge, Link, Phone, Raw, Shown, counted, tone_of
+from trackly.showing import Badge, Phone, Raw, Shown, counted, tone_of
 from trackly.stories import Story, Table
-from trackly.support.stories.provider_accounts import from_reports, masked, named
-from trackly.support.stories.rows import MOST, link, list_url, state_of
+from trackly.stories.provider_accounts import from_reports, masked, named
+from trackly.stories.rows import MOST, link, listed, state_of
 from webhooks.inbound.models import FailedWebhook, InboundRequest, Source
 
 _PAUSED = (
@@ -66,9 +66,9 @@ def connection_story(row: NetworkConnection, *, is_revealed: bool) -> Story:
             ("Currency", row.currency or row.account.currency),
             ("Later than its window", f"after {row.attribution_window.days} days: {_late(row)}"),
             ("Addresses", row.get_address_policy_display()),
-            ("Its postbacks", Link("conversions", list_url(Conversion, connection__id__exact=row.pk))),
-            ("Refused and failed", Link("in the failed log", list_url(FailedWebhook, party_id=row.pk, source=Source.POSTBACK))),
-            ("All its requests", Link("raw requests", list_url(InboundRequest, party_id=row.pk, source=Source.POSTBACK))),
+            ("Its postbacks", listed("conversions", Conversion, connection__id__exact=row.pk)),
+            ("Refused and failed", listed("in the failed log", FailedWebhook, party_id=row.pk, source=Source.POSTBACK)),
+            ("All its requests", listed("raw requests", InboundRequest, party_id=row.pk, source=Source.POSTBACK)),
         ),
         holds_secrets=True,
         is_revealed=is_revealed,
@@ -142,7 +142,7 @@ def link_story(row: ShortLink) -> Story:
                 columns=("When", "Who", "Counted", "Browser", ""),
                 rows=[_opening(click) for click in clicks[:MOST]],
                 empty="Nobody opened it yet.",
-                more=list_url(Click, q=row.code),
+                more=listed("all", Click, q=row.code),
             ),
         ),
     )

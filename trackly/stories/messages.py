@@ -1,20 +1,26 @@
 """Owns the stories of a message, and of what providers said: delivery events, parked reports, replies."""
 
 from datetime import datetime, timedelta
-from urllib.parse import urlencode
 
-from django.urls import reverse
 from django.utils import timezone
 
 from postbacks.models import Click, Conversion
 from sendinglists.models import Message, SendingList, Subscription, Suppression
 from trackly.models import WorkerRun
-from trackly.showing import Badge, Link, Phone, Raw, Shown, ago, decoded, lasting, money, tone_of
+from trackly.showing import Badge, Phone, Raw, Shown, ago, decoded, lasting, money, tone_of
 from trackly.stories import Moment, Story, Table
-from trackly.support.stories.rows import MOST, by_time, link, list_url, party_url, request_link, state_of
+from trackly.stories.rows import MOST, by_time, link, listed, party_link, request_link, state_of
 from trackly.worker import BEAT
 from webhooks.inbound.callers import last_called
-from webhooks.inbound.models import DeliveryEvent, FailedWebhook, ParkedReport, Reply, RequestTotal, Source
+from webhooks.inbound.models import (
+    DeliveryEvent,
+    FailedWebhook,
+    InboundRequest,
+    ParkedReport,
+    Reply,
+    RequestTotal,
+    Source,
+)
 from webhooks.statuses import FINAL, Origin, Status
 
 # A carrier's last word comes within minutes, seldom hours; after a day nothing more is to be expected.
@@ -140,7 +146,7 @@ def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list
 
 
 def _facts(row: Message) -> tuple[tuple[str, Shown], ...]:
-    failed = f"{list_url(FailedWebhook)}?{urlencode({'party_id': row.provider_account_id, 'source__exact': 'webhook'})}"
+    of_its_party = {"party_id": row.provider_account_id, "source__exact": "webhook"}
     return (
         ("Message id", row.public_id),
         ("Reference", row.reference),
@@ -154,10 +160,10 @@ def _facts(row: Message) -> tuple[tuple[str, Shown], ...]:
         ("Segments", row.segments),
         ("Provider's word", " ".join(part for part in (row.status_detail, row.status_code) if part)),
         ("Text", row.body),
-        ("Refused callbacks of its provider account", Link("in the failed log", failed)),
+        ("Refused callbacks of its provider account", listed("in the failed log", FailedWebhook, **of_its_party)),
         (
             "Every request that names it",
-            Link("raw requests", f"{reverse('admin:webhooks_inboundrequest_changelist')}?q={row.reference}"),
+            listed("raw requests", InboundRequest, q=row.reference),
         ),
     )
 
@@ -327,7 +333,7 @@ def parked_story(row: ParkedReport, *, is_revealed: bool, now: datetime | None =
 def _party(row: ParkedReport) -> Shown:
     if not row.party_id:
         return "the message whose reference it names, and no other"
-    return Link("this provider account", party_url(Source.WEBHOOK, row.party_id))
+    return party_link(Source.WEBHOOK, row.party_id, "this provider account")
 
 
 def reply_story(row: Reply, *, is_revealed: bool) -> Story:

@@ -1,0 +1,36 @@
+"""Owns how forms of these pages look: every field with its label, help and errors, in one template."""
+
+from typing import Any
+
+from django import forms
+
+_CLASSES: dict[type[forms.Widget], str] = {
+    forms.CheckboxInput: "form-check-input",
+    forms.CheckboxSelectMultiple: "form-check-input",
+    forms.RadioSelect: "form-check-input",
+    forms.Select: "form-select",
+    forms.SelectMultiple: "form-select",
+}
+
+
+class _Styled(forms.BaseForm):
+    template_name = "pages/_form.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            kind = next((kind for kind in _CLASSES if isinstance(field.widget, kind)), None)
+            own = field.widget.attrs.get("class", "")
+            field.widget.attrs["class"] = f"{own} {_CLASSES[kind] if kind else 'form-control'}".strip()
+        for name in self.errors if self.is_bound else ():
+            if name in self.fields:
+                self.fields[name].widget.attrs["class"] += " is-invalid"
+
+
+class Form(_Styled, forms.Form):
+    """`{{ form }}` in a template shows it whole; `{% include "pages/_field.html" with field=form.x %}` one field."""
+
+
+class ModelForm(_Styled, forms.ModelForm):
+    """The same, of a row."""
