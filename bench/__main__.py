@@ -23,7 +23,7 @@ def main() -> None:
     base = os.environ["DATABASE_URL"] or embedded.start(directory / "postgres")
     try:
         _begin(base, directory)
-        print(_measure(sys.argv[1:] or ["acknowledge", "apply", "sending", "pages"]))
+        print(_measure(sys.argv[1:] or ["acknowledge", "apply", "sending", "pages", "account"]))
     finally:
         _end(base)
         shutil.rmtree(directory, ignore_errors=True)
@@ -48,7 +48,7 @@ def _begin(base: str, directory: Path) -> None:
 def _measure(names: list[str]) -> str:
     from django.core.management import call_command
 
-    from bench import acknowledge, apply, pages, sending
+    from bench import account, acknowledge, apply, pages, sending
     from bench.table import show
 
     measurements = {
@@ -56,6 +56,7 @@ def _measure(names: list[str]) -> str:
         "apply": lambda: [apply.measure()],
         "sending": sending.measure,
         "pages": lambda: [pages.measure()],
+        "account": lambda: [account.measure()],
     }
     pairs = []
     for name in names:

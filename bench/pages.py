@@ -2,27 +2,25 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite, ModelAdmin, site
 from django.contrib.auth import get_user_model
-from django.db import connection, models
+from django.db import models
 from django.db.models import QuerySet
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from bench import population
+from bench.opening import Allowed, Took, groups, timed
 from bench.table import Line
 from trackly.models import Account
 from webhooks.inbound.models import DeliveryEvent, InboundRequest
 
-ALLOWED_MS, ALLOWED_QUERIES = 300, 15
-# Opened once to warm it, then until it is clearly quick or was opened so often. The best counts: the rest is the machine's.
-CLEARLY_MS, TIMES = 100, 5
+ALLOWED = Allowed(ms=300, queries=15)
 # The ends of a table in which values of a filter are looked for: frequent ones are new, rare ones old.
 LOOKED_THROUGH = 1_000
 # What the stock pages are measured on.
@@ -44,23 +42,6 @@ class Asked:
         return f"{path}?{urlencode(self.query)}" if self.query else path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Took:
-    """How long a page took, warm, and what it asked."""
-
-    asked: Asked
-    ms: float
-    queries: int
-
-    @property
-    def is_over(self) -> bool:
-        return self.ms > ALLOWED_MS or self.queries > ALLOWED_QUERIES
-
-    def __str__(self) -> str:
-        mark = f"  OVER {ALLOWED_MS} ms or {ALLOWED_QUERIES} queries" if self.is_over else ""
-        return f"{self.ms:.0f} ms, {self.queries} queries: {self.asked}{mark}"
-
-
 def measure() -> list[Line]:
     began = time.perf_counter()
     population.populate(population.began())
@@ -76,7 +57,7 @@ def measure() -> list[Line]:
     note = "\n  ".join(
         [
             f"{population.REQUESTS:,} requests, {population.EVENTS:,} events, made in {filled:.0f} s; {len(took)} pages, warm",
-            *_groups(took),
+            *groups(took),
             *(str(item) for item in took if item.is_over and item is not worst),
             "ordinary: requests and events alone, plain and with one filter, by Django's ModelAdmin; queries without the HTML",
         ]
@@ -85,13 +66,6 @@ def measure() -> list[Line]:
         Line(what=f"slowest of {len(listed)} lists, ms", ms=worst.ms, note=note),
         Line(what="", ms=max(item.ms for item in stock)),
     ]
-
-
-def _groups(took: list[Took]) -> Iterator[str]:
-    for group in dict.fromkeys(item.asked.group for item in took):
-        of = [item for item in took if item.asked.group == group]
-        worst = max(of, key=lambda item: item.ms)
-        yield f"{group}: {len(of)} pages, median {median(item.ms for item in of):.0f} ms, slowest {worst}"
 
 
 # --- what is opened
@@ -184,7 +158,7 @@ def _open(person: Any, asked: Asked) -> Took:
         if answer.status_code not in (200, 302):
             raise SystemExit(f"{url} answered {answer.status_code}")
 
-    return _timed(asked, look)
+    return timed(asked, look, ALLOWED)
 
 
 class _Stock(AdminSite):
@@ -207,26 +181,7 @@ def _stock(person: Any, asked: Asked) -> Took:
         list(listed.result_list)
 
     # What it reads was read by ours before: it is warm.
-    return _timed(asked, look, is_warm=True)
-
-
-def _timed(asked: Asked, look: Callable[[], None], *, is_warm: bool = False) -> Took:
-    asks = 0
-
-    def count(execute: Any, *args: Any) -> Any:
-        nonlocal asks
-        asks += 1
-        return execute(*args)
-
-    began = time.perf_counter()
-    with connection.execute_wrapper(count):
-        look()
-    took = [(time.perf_counter() - began) * 1000] if is_warm else []
-    while not is_warm and len(took) < TIMES and (not took or min(took) > CLEARLY_MS):
-        began = time.perf_counter()
-        look()
-        took.append((time.perf_counter() - began) * 1000)
-    return Took(asked=asked, ms=min(took), queries=asks)
+    return timed(asked, look, ALLOWED, is_warm=True)
 
 
 def _name(model: type[models.Model]) -> str:

@@ -27,18 +27,19 @@ from webhooks.inbound.models import DeliveryEvent, InboundRequest, ParkedReport,
 ACCOUNTS, DAYS = 20, 30
 REQUESTS, EVENTS, MESSAGES, CLICKS, CONVERSIONS, CONTACTS = 1_000_000, 1_000_000, 500_000, 200_000, 100_000, 100_000
 
-# One account holds every second row, nineteen share the others; each has one party, connection, list and offer, in its order.
-_ACCOUNT = "((%(first)s::bigint[])[CASE WHEN n %% 2 = 0 THEN 1 ELSE 2 + n / 2 %% 19 END])"
+# One account holds every second row and nineteen share the others, or it holds them alone; each has one party, connection, list
+# and offer, in its order.
+_ACCOUNT = "((%(first)s::bigint[])[CASE WHEN %(alone)s OR n %% 2 = 0 THEN 1 ELSE 2 + n / 2 %% 19 END])"
 # The n-th of so many, evenly over the days.
 _AT = f"date_trunc('milliseconds', %(now)s - ({{of}} - n) * (interval '{DAYS} days' / {{of}}))"
 _UID = "(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' || left(md5(n::text), 3) || '8' || right(md5(n::text), 15))::uuid"  # noqa: E501
 _PHONE = "'+1415' || lpad((n %% 1000000)::text, 7, '0')"
 
 
-def populate(now: datetime) -> None:
-    """Everything below, and fresh statistics."""
+def populate(now: datetime, *, is_alone: bool = False) -> None:
+    """Everything below, and fresh statistics; `is_alone`: all of it in the first account."""
     partitions.ensure(now - timedelta(days=DAYS + 1), now + partitions.AHEAD)
-    places = _people(now)
+    places = _people(now) | {"alone": is_alone}
     with connection.cursor() as cursor, _quick(cursor):
         for model, n, columns in (*_messages(), *_network(), *_requests(), *_said(), *_totals()):
             with _without_indexes(cursor, model._meta.db_table):

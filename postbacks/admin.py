@@ -13,13 +13,12 @@ from postbacks.correcting import CannotCorrect
 from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from trackly.showing import Badge, Shown, counted, money, short
 from trackly.signing import token_hash
-from trackly.stories import Story
+from trackly.stories import Story, parties
+from trackly.stories import conversions as stories
 from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import known
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage
-from trackly.stories import conversions as stories
-from trackly.stories import parties
 
 
 @admin.register(NetworkConnection)
@@ -204,6 +203,22 @@ class ConversionAdmin(EvidencePage):
             )
         verdict = _corrected(correcting.match, row, click, user=request.user, now=timezone.now())
         return f"Matched with the click and judged: {verdict.label.lower()}."
+
+    def do_reject(self, request: HttpRequest, row: Conversion, word: str) -> str:
+        self._demand(request)
+        _corrected(correcting.reject, row, user=request.user, now=timezone.now(), reason=word)
+        return "Rejected: it earns nothing, and no later word of the network changes that."
+
+    def do_approve(self, request: HttpRequest, row: Conversion, word: str) -> str:
+        self._demand(request)
+        _corrected(correcting.approve, row, user=request.user, now=timezone.now())
+        row.refresh_from_db()
+        return f"The rejection is taken back: {row.get_verdict_display().lower()}, {row.get_status_display().lower()}."
+
+    def do_promote(self, request: HttpRequest, row: Conversion, word: str) -> str:
+        self._demand(request)
+        _corrected(correcting.promote, row, user=request.user, now=timezone.now())
+        return "It counts as a further sale now."
 
     def do_test(self, request: HttpRequest, row: Conversion, word: str) -> str:
         self._demand(request)

@@ -24,6 +24,10 @@ STANDING = frozenset({ConversionStatus.APPROVED, ConversionStatus.PENDING})
 ASSIGNED = "assigned_by_hand"
 MATCHED = "matched_by_hand"
 MARKED = "marked_as_test"
+REJECTED = "rejected_by_hand"
+PROMOTED = "promoted_by_hand"
+# Beside REJECTED: what the network's words make of the sale all the same, for when the person thinks better of it.
+_OTHERWISE = "otherwise_"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +58,38 @@ def status_of(hit: Conversion, case: Case) -> ConversionStatus | None:
     own = case.connection.status_words if case.connection else {}
     word = own.get(hit.status_word)
     return ConversionStatus(word) if word in ConversionStatus.values else case.statuses.get(hit.status_word)
+
+
+def status_said(sale: Conversion) -> str:
+    """What the network's words make of it, whatever a person decided."""
+    said = (flag.removeprefix(_OTHERWISE) for flag in sale.flags if flag.startswith(_OTHERWISE))
+    return next(said, sale.status)
+
+
+def say_status(sale: Conversion, status: str) -> None:
+    """The network's words make this of it; one that was rejected by hand stays rejected."""
+    if status_said(sale) == status:
+        return
+    if REJECTED in sale.flags:
+        sale.flags = [*_without_otherwise(sale), f"{_OTHERWISE}{status}"]
+    else:
+        sale.status = status
+
+
+def reject_sale(sale: Conversion) -> None:
+    sale.flags = [*sale.flags, REJECTED, f"{_OTHERWISE}{sale.status}"]
+    sale.status = ConversionStatus.REJECTED
+
+
+def unreject(hit: Conversion) -> None:
+    """Forget that a person rejected it, if one did; what the network said since stands."""
+    if REJECTED in hit.flags:
+        hit.status = status_said(hit)
+        hit.flags = [flag for flag in _without_otherwise(hit) if flag != REJECTED]
+
+
+def _without_otherwise(hit: Conversion) -> list[str]:
+    return [flag for flag in hit.flags if not flag.startswith(_OTHERWISE)]
 
 
 def attribution_window(case: Case) -> timedelta:

@@ -7,8 +7,10 @@ from django.db import connection, transaction
 
 from postbacks.bots import bot_reason
 from postbacks.models import Click
+from sendinglists.brand_hosts import account_of
 from sendinglists.destinations import destination
 from sendinglists.models import Link
+from trackly.models import Account
 from trackly.raw import RawRequest
 from trackly.signing import new_token
 from trackly.text import clean
@@ -20,9 +22,11 @@ def open(code: str, request: RawRequest, *, now: datetime) -> str | None:
 
     Everybody is redirected, machines too: a preview that got another answer would show people a broken link.
     """
+    owner = account_of(request.header("host") or "")
     link = _find(code)
-    if link is None:
-        return None
+    # Under a customer's own host only that customer's links are known.
+    if link is None or owner not in (None, link.account_id):
+        return _fallback(owner)
     if link.expires_at and link.expires_at <= now:
         return link.account.fallback_url or None
     click_id = new_token()
@@ -31,6 +35,13 @@ def open(code: str, request: RawRequest, *, now: datetime) -> str | None:
     offer = link.offer
     parameters = offer.connection.click_parameters if offer and offer.connection else ()
     return destination(offer.destination if offer else link.destination, click_id, parameters)
+
+
+def _fallback(account_id: int | None) -> str | None:
+    """Where an unknown link leads under a customer's host; under ours it may be anybody's."""
+    if account_id is None:
+        return None
+    return Account.objects.filter(pk=account_id).values_list("fallback_url", flat=True).first() or None
 
 
 def _find(code: str) -> Link | None:

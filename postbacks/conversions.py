@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from postbacks import networks
 from postbacks.answering import PREFIX, verify_again
-from postbacks.cases import ASSIGNED, MARKED, MATCHED, Case
+from postbacks.cases import ASSIGNED, MARKED, MATCHED, Case, unreject
 from postbacks.judging import MATTERS, SETTLED, beyond_click, is_settled, judge, matters
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.networks.base import Reported
@@ -95,8 +95,9 @@ def rejudge(queryset: QuerySet[Conversion], now: datetime, *, is_accepted: bool 
         # One matched by hand in between names a click that is not locked here.
         hits = [hit for hit in lock_stored(id__in=again) if hit.click_ref == refs[hit.pk]]
         books = Books(hits)
-        for hit in hits:
-            hit.is_accepted |= is_accepted
+        for hit in hits if is_accepted else ():
+            hit.is_accepted = True
+            unreject(hit)
         settle(hits, clicks, books, now)
     return hits
 

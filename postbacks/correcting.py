@@ -1,8 +1,10 @@
-"""Owns what people do to judged hits: accept, assign to a connection, match with a click, mark as a test; each is audited.
+"""Owns what people do to judged hits: accept, reject, promote, assign, match with a click, mark as a test; each is audited.
 
 A decision is kept in the row, where neither a sweep nor a replay of the hit's request undoes it. Each stands for one thing
 only: who accepts or assigns a hit vouches for its sender, who matches one says which click it means and nothing about who
-sent it, so that a hit without the token counts as unverified, or is held, after it was matched.
+sent it, so that a hit without the token counts as unverified, or is held, after it was matched. Who rejects a sale overrides
+the network: its later words are kept beside it and stand when somebody approves the sale again. Accepting, assigning and
+matching a hit that was rejected before it counted takes the rejection back.
 """
 
 from collections.abc import Iterator
@@ -13,16 +15,31 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from postbacks import conversions
-from postbacks.cases import ASSIGNED, MARKED, MATCHED, status_of
+from postbacks.cases import (
+    ASSIGNED,
+    MARKED,
+    MATCHED,
+    PROMOTED,
+    REJECTED,
+    STANDING,
+    Case,
+    reject_sale,
+    status_of,
+    status_said,
+    unreject,
+)
 from postbacks.conversions import Books, Cases, lock_clicks, lock_stored, rejudge, settle
-from postbacks.judging import NAMES_NO_CLICK, STATUS_ONLY, beyond_click, fill_in, is_settled, restate
+from postbacks.judging import NAMES_NO_CLICK, beyond_click, fill_in, is_settled, revive
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.verdicts import ConversionStatus, Verdict
+from postbacks.weighing import STATUS_ONLY, restate, takes_back
+from postbacks.weighing import promote as count_as_further
 from trackly.models import AuditEntry
 
 Kind = Conversion.Kind
 
-_ACCEPTABLE = [Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP]
+ACCEPTABLE = (Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP)
+PROMOTABLE = frozenset({Verdict.DUPLICATE, Verdict.DUPLICATE_DIFFERS})
 
 
 class CannotCorrect(Exception):
@@ -32,9 +49,9 @@ class CannotCorrect(Exception):
 def accept(queryset: QuerySet[Conversion], *, user: Any, now: datetime) -> list[int]:
     """Let held and refused hits count as if they had come with the token; the ids of those that were judged again."""
     accepted: list[int] = []
-    for ids in _chunks(queryset.filter(verdict__in=_ACCEPTABLE)):
+    for ids in _chunks(queryset.filter(verdict__in=ACCEPTABLE)):
         # Asked again: another person may have accepted them since.
-        chunk = Conversion.objects.filter(id__in=ids, verdict__in=_ACCEPTABLE)
+        chunk = Conversion.objects.filter(id__in=ids, verdict__in=ACCEPTABLE)
         with transaction.atomic():
             hits = rejudge(chunk, now, is_accepted=True)
             AuditEntry.objects.bulk_create(_entry(hit, user, "accepted", _judged(hit)) for hit in hits)
@@ -53,6 +70,7 @@ def assign(hit: Conversion, connection: NetworkConnection, *, user: Any, now: da
     _check_assignable(row, connection)
     books = Books([row])
     row.connection, row.bound_account = connection, connection.account
+    unreject(row)
     row.is_accepted, row.flags = True, [*row.flags, ASSIGNED]
     settle([row], clicks, books, now)
     _entry(row, user, "assigned", f"To connection {connection.pk}, {connection}. {_judged(row)}").save()
@@ -81,6 +99,7 @@ def match(hit: Conversion, click: Click, *, user: Any, now: datetime) -> Verdict
     row = _locked(hit)
     _check_matchable(row, click, clicks)
     books = Books([row])
+    unreject(row)
     row.click_ref, row.flags = click.click_id, [*row.flags, MATCHED]
     row.verdict, row.detail = beyond_click(row)
     row.save(update_fields=["click_ref"])
@@ -96,6 +115,93 @@ def _check_matchable(row: Conversion, click: Click, clicks: dict[str, Click]) ->
         raise CannotCorrect("The click belongs to another account than the hit.")
     if row.verdict == Verdict.UNKNOWN_CLICK and clicks.get(row.click_ref, click) != click:
         raise CannotCorrect("The click it names is known by now; it is judged with that one within seconds.")
+
+
+@transaction.atomic
+def reject(hit: Conversion, *, user: Any, now: datetime, reason: str = "") -> None:
+    """Count a sale as rejected, whatever the network says; let a hit that does not count yet never do so by itself.
+
+    Raises CannotCorrect.
+    """
+    clicks = lock_clicks({hit.click_ref})
+    row = _locked(hit)
+    _check_rejectable(row)
+    was = f"{_judged(row)} Status: {row.get_status_display().lower()}." if row.kind else _judged(row)
+    if row.kind:
+        sale, _, books = _among_others(row, clicks)
+        reject_sale(sale)
+        books.close()
+    else:
+        books = Books([row])
+        row.flags = [*row.flags, REJECTED]
+        settle([row], clicks, books, now)
+    _entry(row, user, "rejected", f"{reason}. {was}" if reason else was).save()
+
+
+def _check_rejectable(row: Conversion) -> None:
+    if REJECTED in row.flags:
+        raise CannotCorrect("It was rejected already.")
+    if row.verdict == Verdict.TEST:
+        raise CannotCorrect("It is a test and counts in no total.")
+    if row.kind == Kind.ADJUSTMENT:
+        raise CannotCorrect("It takes money back from another conversion: reject that one, or mark this as a test.")
+    if row.kind and row.status not in STANDING:
+        raise CannotCorrect(f"It is {row.get_status_display().lower()} already.")
+    if not row.kind and is_settled(row):
+        raise CannotCorrect(f"It does not count by itself, it is settled: {_label(row).lower()}.")
+
+
+@transaction.atomic
+def approve(hit: Conversion, *, user: Any, now: datetime) -> None:
+    """Take the rejection by hand back; what the network said meanwhile stands. Raises CannotCorrect."""
+    clicks = lock_clicks({hit.click_ref})
+    row = _locked(hit)
+    if REJECTED not in row.flags or (not row.kind and is_settled(row)):
+        raise CannotCorrect("Nobody rejected it by hand, or another hit has taken its place since.")
+    if row.kind:
+        row, _, books = _among_others(row, clicks)
+        unreject(row)
+        books.close()
+    else:
+        books = Books([row])
+        unreject(row)
+        settle([row], clicks, books, now)
+    _entry(row, user, "approved", f"{_judged(row)} Status: {row.get_status_display().lower()}.").save()
+
+
+@transaction.atomic
+def promote(hit: Conversion, *, user: Any, now: datetime) -> None:
+    """Let a repetition count as a further sale of its click. Who does so vouches for it, as who accepts. Raises CannotCorrect."""
+    clicks = lock_clicks({hit.click_ref})
+    row = _locked(hit)
+    _check_promotable(row)
+    was = _judged(row)
+    row, case, books = _among_others(row, clicks)
+    row.is_accepted |= not row.is_verified
+    unreject(row)
+    row.flags, row.judged_at = [*row.flags, PROMOTED], now
+    count_as_further(row, case)
+    revive(row, case)
+    books.close()
+    _entry(row, user, "promoted", f"To a further sale. {was}").save()
+
+
+def _check_promotable(row: Conversion) -> None:
+    if row.verdict not in PROMOTABLE or row.click_id is None:
+        raise CannotCorrect(f"Only a duplicate can become a further sale; this one is: {_label(row).lower()}.")
+    if takes_back(row):
+        raise CannotCorrect("It takes money back, so it is no sale.")
+    if row.status not in STANDING:
+        raise CannotCorrect(f"The network says it is {row.get_status_display().lower()}, so it is no sale.")
+
+
+def _among_others(row: Conversion, clicks: dict[str, Click]) -> tuple[Conversion, Case, Books]:
+    """The settled hit as one of all hits of its locked click, and the books of them all: a change of it moves its adjustments."""
+    cases = Cases([], clicks)
+    books = Books([])
+    books.open(cases.earlier)
+    same = next(one for one in cases.earlier if one.pk == row.pk)
+    return same, cases.of(same), books
 
 
 def mark_as_test(hits: QuerySet[Conversion], *, user: Any, now: datetime, reason: str = "") -> int:
@@ -154,7 +260,7 @@ def _give_back(sale: Conversion, cases: Cases, *, is_updated: bool, is_repriced:
         sale.payout, sale.currency = sale.reported_payout, sale.stated_currency
         fill_in(sale, case)
     status = words[-1].status if words else status_of(sale, case)
-    if status is not None and (is_updated or sale.status == ConversionStatus.REVERSED):
+    if status is not None and (is_updated or status_said(sale) == ConversionStatus.REVERSED):
         restate(sale, status, case.earlier)
 
 

@@ -1,7 +1,7 @@
 """Owns contracts with affiliate networks, offers, clicks and conversions."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -90,6 +90,13 @@ class NetworkConnection(models.Model):
         except ValueError as error:
             raise ValidationError({"addresses": str(error)}) from error
 
+    def rotate_token(self, *, until: datetime) -> None:
+        """A new postback token; the old one stays valid until then, and one before it no more. Does not save."""
+        self.previous_token_hash = self.postback_token_hash
+        self.previous_token_until = until
+        self.postback_token = new_token()
+        self.postback_token_hash = token_hash(self.postback_token)
+
     @property
     def click_parameters(self) -> tuple[str, ...]:
         """Under which names the tracking link carries our click id, best first."""
@@ -136,7 +143,7 @@ class Click(models.Model):
 
     click_id = models.CharField(max_length=64, unique=True, default=new_token)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
-    link = models.ForeignKey(Link, on_delete=models.PROTECT)
+    link = models.ForeignKey(Link, on_delete=models.PROTECT, db_index=False)
     offer = models.ForeignKey(Offer, null=True, on_delete=models.PROTECT)
     message = models.ForeignKey(Message, null=True, on_delete=models.PROTECT)
     sending_list = models.ForeignKey(SendingList, null=True, on_delete=models.PROTECT)
@@ -157,6 +164,8 @@ class Click(models.Model):
         indexes = [
             # The newest clicks of an account.
             models.Index(fields=["account", "-id"], name="click_account"),
+            # The newest clicks of a link.
+            models.Index(fields=["link", "-id"], name="click_link"),
             # The worker's tally of clicks not yet in the totals.
             models.Index(fields=["id"], condition=Q(is_tallied=False), name="click_untallied"),
         ]

@@ -12,15 +12,8 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from sendinglists import numbers, setup, subscriptions
-from sendinglists.forms import (
-    UNCHECKED,
-    WRITTEN,
-    ProviderAccountForm,
-    SendingListForm,
-    fields_of,
-    form_for,
-    initial_for,
-)
+from sendinglists.admin_forms import WRITTEN, ProviderAccountForm, SendingListForm, fields_of, form_for
+from sendinglists.forms import UNCHECKED, initial_for
 from sendinglists.models import (
     Contact,
     Link,
@@ -33,12 +26,11 @@ from sendinglists.models import (
 )
 from sendinglists.suppressing import SuppressionForm
 from trackly.showing import Shown, counted
-from trackly.stories import Story
+from trackly.stories import Story, parties, people, provider_accounts
+from trackly.stories import messages as message_stories
 from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.pages import CannotDo, EvidencePage, SetUpPage, audit
-from trackly.stories import messages as message_stories
-from trackly.stories import parties, people, provider_accounts
 from webhooks.orders import CannotUse, Checked
 
 # Long enough to change the URL at a provider by hand.

@@ -1,25 +1,17 @@
 """Owns the form of a provider account: the fields of its provider's adapter, secrets never shown again, credentials tried at
-the provider before they are kept."""
+the provider before they are kept. How it looks is its faces' (sendinglists/admin_forms.py, trackly/pages/sending/forms.py)."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils import timezone
-from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminPasswordWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldBooleanSwitchWidget,
-)
 
-from sendinglists import numbers, setup
+from sendinglists import setup
 from sendinglists.hosts import base_url
-from sendinglists.models import ProviderAccount, SendingList
+from sendinglists.models import ProviderAccount
 from trackly.signing import new_token, token_hash
 from trackly.text import clean
 from webhooks import providers
@@ -30,32 +22,11 @@ PREFIX = "setting_"
 # Shown only where the provider could not be asked.
 UNCHECKED = "save_unchecked"
 UNCHECKED_LABEL = "Save all the same"
-# What the form may write; the rest of a row is a worker's, who may be at it.
-WRITTEN = (
-    "name", "demands_authentication", "address_policy", "credentials", "vendor_account", "numbers", "checked_at",
-    "check_cause",
-)  # fmt: skip
 
 
-class ProviderAccountForm(forms.ModelForm):
-    """Subclassed by form_for(), which adds the provider's own fields."""
-
-    keep_old_until = forms.DateTimeField(
-        required=False,
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
-        help_text="While credentials rotate: until when (UTC) the old ones stay valid. Empty: not at all.",
-    )
-    withdraw_old = forms.BooleanField(
-        required=False, widget=UnfoldBooleanSwitchWidget(), help_text="Old credentials stop being valid now."
-    )
-
-    class Meta:
-        model = ProviderAccount
-        fields = ["account", "provider", "name", "demands_authentication", "address_policy"]
-        help_texts = {
-            "demands_authentication": "On: only proven requests count. Off: opt-outs and reports are believed from anybody who "
-            "knows the account id."
-        }
+class CredentialsForm(forms.ModelForm):
+    """form_for() adds the provider's own fields. A face names the columns it shows, and has `keep_old_until`, a DateTimeField,
+    and `withdraw_old`, a BooleanField, where credentials rotate by it."""
 
     checked: Checked | None = None
     """What the provider said of new credentials that it takes."""
@@ -69,12 +40,6 @@ class ProviderAccountForm(forms.ModelForm):
         if until is not None and until <= timezone.now():
             raise forms.ValidationError("This moment is past; leave it empty to end the old credentials now.")
         return until
-
-    def clean_more_numbers(self) -> list[str]:
-        try:
-            return numbers.typed(self.cleaned_data["more_numbers"])
-        except ValueError as error:
-            raise forms.ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -90,12 +55,6 @@ class ProviderAccountForm(forms.ModelForm):
         if self.has_new_settings:
             self._ask()
         return cleaned
-
-    def new_numbers(self) -> dict[str, str]:
-        """Number -> name of the lists to be made."""
-        chosen = (*(self.cleaned_data.get("add_numbers") or ()), *(self.cleaned_data.get("more_numbers") or ()))
-        names = numbers.offered(self.instance) if chosen else {}
-        return {number: names.get(number, "") for number in chosen}
 
     def save(self, commit: bool = True) -> ProviderAccount:
         row: ProviderAccount = super().save(commit=False)
@@ -162,7 +121,8 @@ class ProviderAccountForm(forms.ModelForm):
         return {name: value for name, value in values.items() if value}
 
     def _ask(self) -> None:
-        """Nothing is saved that the provider does not take. (The admin holds a transaction here: it has only read.)"""
+        """Nothing is saved that the provider does not take. A call over the network: no transaction should be open here. (The
+        admin holds one: it has only read.)"""
         missing = [item for item in self._config() if item.required and item.name not in self.entered]
         for item in missing:
             self.add_error(PREFIX + item.name, "This is needed.")
@@ -185,46 +145,20 @@ class ProviderAccountForm(forms.ModelForm):
         return f"{error} Nothing was saved.{instead}{again}"
 
 
-class SendingListForm(forms.ModelForm):
-    """A list of an account stands on that account's own credentials."""
-
-    class Meta:
-        model = SendingList
-        fields = [
-            "account", "provider_account", "name", "brand", "number", "status", "opt_out_scope", "messages_per_minute",
-            "records_external",
-        ]  # fmt: skip
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        account, party = (self.cleaned_data.get(name) for name in ("account", "provider_account"))
-        if account and party and party.account_id != account.pk:
-            self.add_error("provider_account", f"These credentials belong to {party.account}, not to {account}.")
-        return cleaned
+F = TypeVar("F", bound=CredentialsForm)
 
 
-def form_for(row: ProviderAccount | None) -> type[ProviderAccountForm]:
-    """The form with the fields of this row's provider; without them while there is no row yet."""
-    adapter = providers.get(row.provider) if row else None
-    config = adapter.config if adapter else ()
-    fields: dict[str, forms.Field] = {PREFIX + item.name: _field(item) for item in config}
-    if row is not None:
-        fields |= _more_fields(row, config)
-    return type("ProviderAccountForm", (ProviderAccountForm,), fields)
+def form_for(row: ProviderAccount, face: type[F]) -> type[F]:
+    """This face with the fields of the row's provider."""
+    return type(face.__name__, (face,), fields_for(row))
 
 
-def fields_of(row: ProviderAccount) -> list[str]:
-    """The names of what form_for() adds, in the order of the page."""
+def fields_for(row: ProviderAccount) -> dict[str, forms.Field]:
+    """The provider's own, and what is asked about them."""
     adapter = providers.get(row.provider)
     config = adapter.config if adapter else ()
-    more = list(_more_fields(row, config))
-    shown = ["keep_old_until", "withdraw_old"]
-    return [*(PREFIX + item.name for item in config), *more[:-1], *shown, more[-1]]
-
-
-def _more_fields(row: ProviderAccount, config: tuple[Field, ...]) -> dict[str, forms.Field]:
+    fields: dict[str, forms.Field] = {PREFIX + item.name: _field(item, is_held=bool(row.settings)) for item in config}
     minted = [item.label for item in config if item.is_minted and item.secret]
-    fields = {} if row.removed_at else _number_fields(numbers.offered(row))
     if minted:
         fields["renew"] = _switch("Renew random values", f"New random values for: {', '.join(minted)}.")
     fields[UNCHECKED] = _switch(
@@ -233,28 +167,8 @@ def _more_fields(row: ProviderAccount, config: tuple[Field, ...]) -> dict[str, f
     return fields
 
 
-def _number_fields(offered: dict[str, str]) -> dict[str, forms.Field]:
-    fields: dict[str, forms.Field] = {}
-    if offered:
-        fields["add_numbers"] = forms.MultipleChoiceField(
-            label="Numbers at the provider",
-            required=False,
-            choices=[(number, f"{number} ({name})" if name else number) for number, name in offered.items()],
-            widget=UnfoldAdminCheckboxSelectMultipleWidget(),
-            help_text="A sending list is made for each one that is ticked.",
-        )
-    fields["more_numbers"] = forms.CharField(
-        label="More numbers, one per line",
-        required=False,
-        max_length=10_000,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="A sending list is made for each: with + and the country code, or a short code.",
-    )
-    return fields
-
-
 def _switch(label: str, help_text: str) -> forms.Field:
-    return forms.BooleanField(label=label, required=False, widget=UnfoldBooleanSwitchWidget(), help_text=help_text)
+    return forms.BooleanField(label=label, required=False, help_text=help_text)
 
 
 def old_credentials(row: ProviderAccount) -> list[dict[str, Any]]:
@@ -274,22 +188,22 @@ def initial_for(row: ProviderAccount) -> dict[str, Any]:
     }
 
 
-def _field(item: Field) -> forms.Field:
-    help_text = f"{item.help}{_kept(item)}".strip()
+def _field(item: Field, *, is_held: bool) -> forms.Field:
+    help_text = f"{item.help}{_kept(item, is_held=is_held)}".strip()
     if item.choices:
         words = [(word, word) for word in item.choices]
-        return forms.ChoiceField(
-            label=item.label, choices=words, initial=item.default, widget=UnfoldAdminSelectWidget(), help_text=item.help
-        )
-    widget = UnfoldAdminPasswordWidget(render_value=False) if item.secret else UnfoldAdminTextInputWidget()
+        return forms.ChoiceField(label=item.label, choices=words, initial=item.default, help_text=item.help)
     required = item.required and not item.secret and not item.is_minted
     shape = [RegexValidator(rf"\A(?:{item.pattern})\Z", f"Not of this shape: {item.help}")] if item.pattern else []
+    # What was typed into a password field never stands in an answer.
+    widget = forms.PasswordInput(render_value=False) if item.secret else forms.TextInput()
     return forms.CharField(
         label=item.label, required=required, widget=widget, help_text=help_text, initial=item.default, validators=shape
     )
 
 
-def _kept(item: Field) -> str:
+def _kept(item: Field, *, is_held: bool) -> str:
     if item.is_minted:
-        return " Left empty, a random value is made, and the provider learns it from us; one that is stored is kept."
-    return " Leave empty to keep the one stored." if item.secret else ""
+        kept = "; one that is stored is kept" if is_held else ""
+        return f" Left empty, a random value is made, and the provider learns it from us{kept}."
+    return " Leave empty to keep the one stored." if item.secret and is_held else ""

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from sendinglists.destinations import validate_click_parameter, validate_destination
+from sendinglists.domains import base_url, known_base_urls
 from sendinglists.models import Link
 from trackly.signing import new_code
 
@@ -31,6 +32,8 @@ class CannotTrack(Exception):
 class Tracked:
     """A text, and the links that were put into it."""
 
+    base: str
+    """What short links begin with."""
     body: str = ""
     links: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Code -> where it leads, as fields of a Link."""
@@ -40,23 +43,25 @@ class Tracked:
         """The short link to there; the same one for the same place."""
         if key not in self._codes:
             code = new_code(7)
-            self._codes[key] = f"{_prefix()}{code}"
+            self._codes[key] = f"{self.base}/c/{code}"
             self.links[code] = where
         return self._codes[key]
 
 
-def track(body: str, *, account_id: int, offer_id: int | None, wraps: bool) -> Tracked:
-    """The text with {{link}} and, where it `wraps`, every http(s) address replaced. Raises CannotTrack."""
-    tracked = Tracked()
-    names_offer = any(token[0] == "{" for token in _TOKEN.findall(body))
-    _check_offer(names_offer, account_id, offer_id)
+def track(body: str, *, account_id: int, offer_id: int | None, wraps: bool, brand: str = "") -> Tracked:
+    """The text with {{link}} and, where it `wraps`, every http(s) address replaced by a short link under the brand's host.
+    Raises CannotTrack."""
+    tokens = _TOKEN.findall(body)
+    _check_offer(any(token[0] == "{" for token in tokens), account_id, offer_id)
+    tracked = Tracked(base=base_url(account_id, brand) if tokens else "")
+    own = tuple(f"{base}/c/" for base in known_base_urls(account_id)) if wraps and tokens else ()
 
     def replace(match: re.Match[str]) -> str:
         if match[0][0] == "{":
             return tracked.short("{{link}}", offer_id=offer_id)
         url = _without_punctuation(match[0])
         is_address = url.partition("://")[2] != ""
-        if not (wraps and is_address) or url.startswith(_prefix()):
+        if not (wraps and is_address) or url.startswith(own):
             return match[0]
         _check_address(url)
         return tracked.short(url, destination=url) + match[0][len(url) :]
@@ -66,10 +71,6 @@ def track(body: str, *, account_id: int, offer_id: int | None, wraps: bool) -> T
         said = "Short links need the address of this service: set PUBLIC_BASE_URL, or send without tracked links."
         raise CannotTrack("no_public_address", said)
     return tracked
-
-
-def _prefix() -> str:
-    return f"{settings.PUBLIC_BASE_URL}/c/"
 
 
 def _check_offer(names_offer: bool, account_id: int, offer_id: int | None) -> None:

@@ -26,6 +26,8 @@ LEVELS = [
         "postbacks.parameters",
         "postbacks.money",
         "postbacks.bots",
+        "postbacks.building",
+        "postbacks.linting",
     ],
     ["webhooks.outbound"],
     ["sendinglists"],

@@ -15,22 +15,24 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from postbacks import networks
+from sendinglists.models import LinkDomain
 from trackly.models import (
     Account,
     AddressRange,
     ApiKey,
     AuditEntry,
+    ExchangeRate,
     HourlyTotal,
+    Invitation,
     Membership,
     Pulse,
     WorkerRun,
 )
 from trackly.showing import money
-from trackly.stories import Story
+from trackly.stories import Story, accounts
+from trackly.stories.rows import who_did
 from trackly.support import columns
 from trackly.support.pages import Audited, CannotDo, EvidencePage, SetUpPage, audit
-from trackly.stories import accounts
-from trackly.stories.rows import who_did
 from trackly.support.words import AccountForm
 from webhooks import providers
 
@@ -82,6 +84,47 @@ class MembershipAdmin(SetUpPage):
     autocomplete_fields = ["account"]
     raw_id_fields = ["user"]
     ordering = ["-id"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(EvidencePage):
+    """Made by owners on their own page; the link itself is kept nowhere."""
+
+    list_display = [
+        columns.when("created_at", "Made"),
+        "account",
+        columns.text("email", "For"),
+        columns.of("As", lambda row: row.get_role_display()),
+        columns.of("By", lambda row: str(row.invited_by or "")),
+        columns.when("expires_at", "Good until"),
+        columns.when("accepted_at", "Used"),
+        columns.when("withdrawn_at", "Withdrawn"),
+    ]
+    list_select_related = ["account", "invited_by"]
+    list_filter = [("account", AutocompleteSelectFilter)]
+    search_fields = ["=email"]
+    ordering = ["-id"]
+    is_big = False
+
+
+@admin.register(ExchangeRate)
+class ExchangeRateAdmin(EvidencePage):
+    list_display = ["account", "currency", "rate", "valid_from"]
+    list_select_related = ["account"]
+    list_filter = [("account", AutocompleteSelectFilter)]
+    search_fields = ["=currency"]
+    ordering = ["-id"]
+    is_big = False
+
+
+@admin.register(LinkDomain)
+class LinkDomainAdmin(EvidencePage):
+    list_display = ["host", "account", "brand", columns.when("checked_at", "Last seen to reach us")]
+    list_select_related = ["account"]
+    list_filter = [("account", AutocompleteSelectFilter)]
+    search_fields = ["=host"]
+    ordering = ["-id"]
+    is_big = False
 
 
 @admin.register(ApiKey)

@@ -9,6 +9,8 @@ _INBOUND = re.compile(r"(?<!/)(/+api/+(?:webhook-feedbacks|postbacks)/+[^/?\s\"]
 _CONTACT = re.compile(
     r"(?<!/)(/+api/+v2/+(?:contacts|suppressions)/+)(?!opt-(?:in|out)/?(?:$|[\s?\"]))[^/?\"]+", re.IGNORECASE
 )
+# Links that reset a password or prove an address: whoever reads one may use it.
+_LINK = re.compile(r"(/account/(?:password/reset/key|confirm-email)/)[^/?\s\"]+", re.IGNORECASE)
 # Tokens have this shape, wherever somebody puts one.
 _TOKEN = re.compile(r"(?:(?<=/)|(?<=%2f)|(?<=%2F))[a-z2-7]{26}(?![a-z0-9])")
 _ANYWHERE = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))[a-z2-7]{26}(?![A-Za-z0-9])")
@@ -17,7 +19,7 @@ _PHONE = re.compile(r"(?:(?<![\w.-])\+|%2[bB])\d{5,13}(\d{2})(?!\d)")
 _BARE_PHONE = re.compile(r"(?<![\w.+-])\d{8,13}(\d{2})(?![\w-]|\.\d)")
 
 # None of the above matches where this does not, and it is a fifth of their cost: a log has many short harmless texts.
-_SUSPECT = re.compile(r"\d{7}|[a-z2-7]{26}|/[aA][pP][iI]/")
+_SUSPECT = re.compile(r"\d{7}|[a-z2-7]{26}|/[aA][pP][iI]/|/key/|/confirm-email/")
 
 
 def mask_tokens(text: str) -> str:
@@ -34,5 +36,5 @@ def mask(text: str) -> str:
     """`text` as a log may show it. The net under every line; call sites log ids in the first place."""
     if not _SUSPECT.search(text):
         return text
-    masked = _ANYWHERE.sub("***", mask_tokens(_CONTACT.sub(r"\1***", text)))
+    masked = _ANYWHERE.sub("***", mask_tokens(_LINK.sub(r"\1***", _CONTACT.sub(r"\1***", text))))
     return _BARE_PHONE.sub(r"•••\1", _PHONE.sub(r"+•••\1", masked))

@@ -33,6 +33,18 @@ BODY_CAP_BYTES = env.int("BODY_CAP_BYTES", default=4 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_CAP_BYTES
 SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=False)
 
+# --- mail: only where a server for it is named, and where links in it have a host that no request can choose
+_MAIL_URL = env.str("EMAIL_URL", default="")
+HAS_MAIL = bool(_MAIL_URL and PUBLIC_BASE_URL)
+_mail = env.email_url_config(_MAIL_URL or "dummymail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"] or "localhost", _mail["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"] or "", _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail["EMAIL_FILE_PATH"] or None
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"Trackly <no-reply@{(_public_host or ['localhost'])[0]}>")
+
 # --- database
 DATABASES = {
     "default": env.db("DATABASE_URL")
@@ -45,6 +57,15 @@ DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 5,
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# How often somebody tried to sign in: counted for all processes together. Nothing that takes webhooks in asks it.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "trackly_cache",
+        # Many names tried must not push out what was counted of one.
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
 
 # --- worker
 WORKER_BATCH = env.int("WORKER_BATCH", default=500)
@@ -79,6 +100,8 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    # Its widgets' templates, for forms that are shown by templates of ours.
+    "django.forms",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -93,6 +116,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "trackly.logs.request_log",
     "django.middleware.security.SecurityMiddleware",
+    "sendinglists.brand_hosts.brand_hosts",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -133,8 +157,34 @@ USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
+
+# --- signing in: django-allauth
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
+# Whether strangers may make a user and an account of their own; else owners invite.
+SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
+ACCOUNT_ADAPTER = "trackly.pages.people.adapter.Adapter"
+ACCOUNT_FORMS = {"login": "trackly.pages.people.forms.SignInForm"}
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+# An address is proved where a mail can be sent to it.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if HAS_MAIL else "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = HAS_MAIL
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Trackly] "
+# Else anybody could have mail sent to anybody.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+MFA_ADAPTER = "trackly.pages.people.adapter.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "trackly.pages.people.forms.CodeForm",
+    "reauthenticate": "trackly.pages.people.forms.CodeAgainForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Trackly"
+# A phone's clock may be off by half a minute.
+MFA_TOTP_TOLERANCE = 1
+MFA_ALLOW_UNVERIFIED_EMAIL = not HAS_MAIL
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -169,13 +169,13 @@ def decoded(raw: bytes | memoryview | None) -> str:
 
 def moment(at: datetime, zone: tzinfo = UTC) -> SafeString:
     """To the second, in the zone; how long ago it is, and UTC where that is another time, on hover."""
-    utc = at.astimezone(UTC)
+    utc, local = at.astimezone(UTC), at.astimezone(zone)
     words = ago(datetime.now(UTC) - utc)
-    if zone is not UTC:
+    if local.utcoffset():
         words = f"{words} · {utc:%Y-%m-%d %H:%M:%S} UTC"
     return format_html(
         '<time class="tk-time" datetime="{}" title="{}">{}</time>',
-        utc.isoformat(timespec="milliseconds"), words, f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+        utc.isoformat(timespec="milliseconds"), words, f"{local:%Y-%m-%d %H:%M:%S}",
     )  # fmt: skip
 
 

@@ -101,6 +101,16 @@ class Network:
     """Field of Reported -> parameter names in order of preference, lower case."""
     statuses: ClassVar[Mapping[str, ConversionStatus]]
     """The network's words, lower case; a connection may override them."""
+    macros: ClassVar[Mapping[str, str]] = {}
+    """Field of Reported -> the network's macro for it, where the template leaves it out: the owner may add it."""
+    other_macros: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Field of Reported -> macros that are accepted besides the recommended one, such as those of an older documentation."""
+    known_macros: ClassVar[frozenset[str]] = frozenset()
+    """Whatever else the network is known to replace, so that a pasted URL is not blamed for it."""
+    console: ClassVar[str] = ""
+    """Where in the network's own console a postback URL is pasted, and what to know there; '' when nobody said."""
+    tester: ClassVar[str] = ""
+    """How the network's own test is run; '' when nobody said."""
     alarms: ClassVar[Mapping[str, str]] = {}
     """What the network's own console says about us -> what that means here, and where to look."""
 

@@ -47,6 +47,28 @@ class Everflow(Network):
         "reversed": ConversionStatus.REJECTED,
     }
 
+    macros = {"offer_ref": "{offer_id}"}
+    # {payout} stands in the page named above, {revenue} in
+    # https://developers.everflow.io/api-reference/post-affiliatespixels
+    other_macros = {
+        "click_id": ("{sub2}", "{sub3}", "{sub4}", "{sub5}"),
+        "payout": ("{payout}", "{revenue}"),
+    }
+    # https://helpdesk.everflow.io/en/articles/6173403-a-guide-to-parameters-and-macros
+    known_macros = frozenset({
+        "{source_id}", "{sale_amount}", "{revenue_amount}", "{affiliate_id}", "{affiliate_name}", "{offer_name}",
+    })  # fmt: skip
+    console = (
+        "In Everflow it is a partner postback, delivered by GET: a global one covers all offers, a specific one an offer. Both"
+        " fire for the same conversion, which does no harm here: the repeat is not counted twice. An event has a postback of"
+        " its own."
+    )
+    # https://helpdesk.everflow.io/en/articles/3974779-testing-partner-postbacks
+    tester = (
+        "Everflow's test of partner postbacks fires the global and the specific postback, and for an event the base"
+        " conversion as well: several hits for one test are right."
+    )
+
     # The page named above (as of 2026-03-13), and the older
     # https://helpdesk.everflow.io/en/articles/4057176-partner-portal-managing-postbacks
     alarms = {

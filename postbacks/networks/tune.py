@@ -33,6 +33,33 @@ class Tune(Network):
         "event": ("goal_id", "goal", "event_id", "event"),
     }  # fmt: skip
     statuses = USUAL_STATUSES
+    # The variables of its own screen for partners' conversion URLs; {status} is not among them.
+    macros = {"offer_ref": "{offer_id}"}
+    other_macros = {
+        "click_id": (
+            "{aff_sub}", "{aff_sub2}", "{aff_sub3}", "{aff_sub4}", "{aff_sub5}",
+            "{aff_unique1}", "{aff_unique2}", "{aff_unique3}", "{aff_unique4}", "{aff_unique5}",
+        ),
+        "transaction_id": ("{tune_event_id}",),
+        "offer_ref": ("{offer_ref}",),
+    }  # fmt: skip
+    known_macros = frozenset({
+        "{offer_name}", "{offer_url_id}", "{offer_file_id}", "{file_name}", "{affiliate_id}", "{affiliate_name}",
+        "{affiliate_ref}", "{source}", "{advertiser_id}", "{advertiser_ref}", "{adv_sub}", "{session_ip}", "{ip}", "{date}",
+        "{time}", "{datetime}", "{ran}", "{sale_amount}", "{device_id}", "{android_id}", "{idfa}", "{mac_address}",
+        "{mobile_carrier}", "{unid}", "{google_aid}", "{ios_ifa}",
+    })  # fmt: skip
+    # https://developers.tune.com/affiliate-models/offerpixel/ and the page named above
+    console = (
+        "In TUNE it is a partner's conversion URL of the type Postback: of one offer, or of all offers of the partner, and for"
+        " one goal or all. Some networks approve it before it runs. A saved one cannot be changed: delete it and add the new"
+        " URL."
+    )
+    # https://support.tune.com/hc/en-us/articles/1500008248801-Testing-Partner-Conversion-URLs
+    tester = (
+        "In TUNE: Partners, Conversion Pixels/URLs, Test. Its second step asks for the partner's own tracking link: paste the"
+        " test link from here, not TUNE's link, or only TUNE is tested."
+    )
     # https://support.tune.com/hc/en-us/articles/39344885855127-Why-are-some-postbacks-failing-to-be-sent-or-received
     alarms = {
         "postback not sent": (

@@ -107,6 +107,7 @@ class SubscriptionChange(models.Model):
         BLOCK_LIST = "block_list", "Block list of the provider"
         VENDOR_CODE = "vendor_code", "Error code of the provider"
         STAFF = "staff", "Undone by staff"
+        PERSON = "person", "A person"
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE)

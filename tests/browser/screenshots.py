@@ -61,9 +61,9 @@ def service(directory: Path) -> Iterator[tuple[str, str]]:
 def signed_in(browser: Browser, base: str, password: str, *, theme: str, viewport: dict[str, int]) -> Page:
     page = browser.new_context(viewport=viewport, color_scheme=theme).new_page()  # type: ignore[arg-type]
     page.goto(f"{base}/admin/")
-    page.fill("[name=username]", "staff")
+    page.fill("[name=login]", "staff")
     page.fill("[name=password]", password)
-    page.click("[type=submit]")
+    page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{base}/admin/")
     return page
 

@@ -14,11 +14,11 @@ def test_a_wrong_password_says_so_and_keeps_the_name(context: BrowserContext, li
     factories.StaffFactory(username="ada")
     page = context.new_page()
     page.goto(f"{live_server.url}/admin/")
-    page.fill("[name=username]", "ada")
+    page.fill("[name=login]", "ada")
     page.fill("[name=password]", "wrong")
-    page.click("[type=submit]")
-    expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
-    assert page.input_value("[name=username]") == "ada"
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("The name or the password is wrong.")).to_be_visible()
+    assert page.input_value("[name=login]") == "ada"
 
 
 def test_the_index_opens_after_signing_in(staff: Page) -> None:

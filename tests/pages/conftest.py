@@ -23,13 +23,13 @@ class Person:
     user: Any
     client: Client
 
-    def url(self, name: str, *args: Any) -> str:
+    def url(self, name: str, /, *args: Any) -> str:
         return reverse(f"pages:{name}", args=[self.account.public_id, *args])
 
-    def get(self, name: str, *args: Any, **query: Any) -> Any:
+    def get(self, name: str, /, *args: Any, **query: Any) -> Any:
         return self.client.get(self.url(name, *args), query)
 
-    def post(self, name: str, *args: Any, **data: Any) -> Any:
+    def post(self, name: str, /, *args: Any, **data: Any) -> Any:
         return self.client.post(self.url(name, *args), data)
 
 

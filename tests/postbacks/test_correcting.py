@@ -550,14 +550,15 @@ HITS = st.fixed_dictionaries(
         "to": st.sampled_from([BARE, WRONG]),
     },
 )
+CORRECTIONS = ["hit", "hit", "hit", "mark", "match", "assign", "accept", "reject", "approve", "promote", "replay"]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["hit", "hit", "mark", "match", "assign", "accept", "replay"]), HITS, st.integers(0, 20)),
+    st.tuples(st.sampled_from(CORRECTIONS), HITS, st.integers(0, 20)),
     min_size=3,
-    max_size=9,
+    max_size=12,
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, rule=st.sampled_from(["ignore", "update", "add"]))
 def test_whatever_people_do_the_totals_are_those_of_the_rows_and_tests_stay_tests(world, steps, rule):
     world.rule(duplicate_rule=rule)
@@ -576,6 +577,8 @@ def test_whatever_people_do_the_totals_are_those_of_the_rows_and_tests_stay_test
         assert actual_totals() == expected_totals()
         marked = Conversion.objects.filter(id__in=tests)
         assert not marked.exclude(verdict="test", kind="", is_test=True).exists()
+        rejected = Conversion.objects.filter(flags__contains=["rejected_by_hand"])
+        assert not rejected.exclude(kind="").exclude(status="rejected").exists()
     # What was held or waits may count when it is replayed later; what was answered, or is a test, never does.
     answered = Conversion.objects.filter(Q(verdict__in=SETTLED) | Q(id__in=tests), kind="")
     ids = list(answered.values_list("id", flat=True))
@@ -592,6 +595,8 @@ def _do(what, hit, world):
             match(hit, world.click)
         elif what == "assign":
             assign(hit, world.connection)
+        elif what in ("reject", "approve", "promote"):
+            getattr(correcting, what)(hit, user=None, now=now())
         elif what == "accept":
             correcting.accept(Conversion.objects.filter(id=hit.id), user=None, now=now())
         else:

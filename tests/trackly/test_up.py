@@ -129,7 +129,7 @@ def test_from_a_link_to_a_conversion_and_from_a_callback_to_delivered(service: S
         "SELECT kind, n, amount::text FROM trackly_hourlytotal WHERE kind IN ('click', 'conversion') ORDER BY kind",
         [("click", 1, "0.000000"), ("conversion", 1, "42.000000")],
     )
-    assert "Log in" in service.fetch(f"{service.base}/admin/")
+    assert "Sign in" in service.fetch(f"{service.base}/admin/")
     # Counted by the worker, told by the web.
     told = service.fetch(f"{service.base}/metrics")
     assert 'trackly_items_total{result="recorded",source="postback"} 1.0' in told

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError as Invalid
 from django.utils import timezone
 from rest_framework import serializers
@@ -11,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from postbacks.models import Offer
+from sendinglists.domains import short_url
 from sendinglists.models import Link, Message
 from trackly.api.base import AccountView, TestsQuery, missing
 from trackly.api.describing import operation, page_of, path_parameter
@@ -18,11 +18,6 @@ from trackly.api.errors import Problem
 from trackly.api.fields import DestinationField, FlagField, IdField, OrNull, TextField
 
 TAG = "Links"
-
-
-def short_url(code: str) -> str:
-    """Without PUBLIC_BASE_URL only the path."""
-    return f"{settings.PUBLIC_BASE_URL}/c/{code}"
 
 
 class LinkShown(serializers.Serializer):
@@ -39,7 +34,7 @@ class LinkShown(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
     def get_short_url(self, row: Link) -> str:
-        return short_url(row.code)
+        return short_url(row)
 
     def get_destination(self, row: Link) -> str:
         return row.offer.destination if row.offer else row.destination
@@ -110,7 +105,7 @@ class LinksView(AccountView):
     )
     def get(self, request: Any) -> Response:
         asked = self.asked()
-        rows = self.rows(Link).select_related("offer", "message")
+        rows = self.rows(Link).select_related("offer", "message__sending_list")
         if not asked["include_tests"]:
             rows = rows.filter(is_test=False)
         if "campaign" in asked:
@@ -171,5 +166,5 @@ class LinkView(AccountView):
         parameters=[path_parameter("code", "What stands behind /c/ in its address.", "Ab3kX9w")],
     )
     def get(self, request: Any, code: str) -> Response:
-        row = self.one(self.rows(Link).select_related("offer", "message"), code=code)
+        row = self.one(self.rows(Link).select_related("offer", "message__sending_list"), code=code)
         return Response(LinkShown(row).data)

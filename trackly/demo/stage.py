@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from django.contrib.auth import get_user_model
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from postbacks import networks
 from postbacks.models import NetworkConnection, Offer
 from sendinglists import setup
 from sendinglists.models import ProviderAccount, SendingList
-from trackly.models import Account, AddressPolicy
+from trackly.models import Account, AddressPolicy, Membership
 
 NAME = "Demo account"
 CEILING = Decimal("150.00")
@@ -48,6 +49,7 @@ def set_up() -> Stage:
     account = _found(Account.objects.filter(name=NAME)) or Account(name=NAME)
     account = _restore(account, status=Account.Status.ACTIVE, currency="USD", payout_ceiling=Decimal(10_000),
                        fallback_url="https://www.example.com/expired")  # fmt: skip
+    _let_in(account)
     plain, signing = (_party(account, name) for name in ("Sandbox, by token", "Sandbox, signed"))
     lists = [_list(account, signing if signs else plain, *entry) for *entry, signs in _LISTS]
     for party in (plain, signing):
@@ -59,6 +61,13 @@ def set_up() -> Stage:
 
 def signing_key(party: ProviderAccount) -> str:
     return str(party.credentials[0]["values"]["signing_key"])
+
+
+def _let_in(account: Account) -> None:
+    """The person of the first start, so that the demo can be looked at."""
+    person = get_user_model().objects.filter(username="owner").first()
+    if person is not None:
+        Membership.objects.get_or_create(account=account, user=person, defaults={"role": Membership.Role.OWNER})
 
 
 def _party(account: Account, name: str) -> ProviderAccount:

@@ -41,10 +41,16 @@ def examine(row: ProviderAccount, now: datetime, *, may_call: bool) -> Iterator[
     if may_call and settings.PUBLIC_BASE_URL:
         yield reach(name, callback_url(row), "callback URL", method="HEAD")
     if may_call:
-        for title, outcome in setup.look(row):
-            yield Finding(level=_LEVELS[outcome.state], about=f"{name}: {title}", said=outcome.said, fix=outcome.fix)
+        yield from registered(row)
     yield heard(row, now)
     yield from refused(row, now)
+
+
+def registered(row: ProviderAccount) -> Iterator[Finding]:
+    """What the provider has of ours, step by step; it is asked."""
+    for title, outcome in setup.look(row):
+        about = f"{name_of(row)}: {title}"
+        yield Finding(level=_LEVELS[outcome.state], about=about, said=outcome.said, fix=outcome.fix)
 
 
 def name_of(row: ProviderAccount) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.forms.renderers import TemplatesSetting
 
 _CLASSES: dict[type[forms.Widget], str] = {
     forms.CheckboxInput: "form-check-input",
@@ -14,6 +15,8 @@ _CLASSES: dict[type[forms.Widget], str] = {
 
 
 class _Styled(forms.BaseForm):
+    # Looks in the project's templates, where Django's own renderer does not.
+    default_renderer = TemplatesSetting
     template_name = "pages/_form.html"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -23,9 +26,6 @@ class _Styled(forms.BaseForm):
             kind = next((kind for kind in _CLASSES if isinstance(field.widget, kind)), None)
             own = field.widget.attrs.get("class", "")
             field.widget.attrs["class"] = f"{own} {_CLASSES[kind] if kind else 'form-control'}".strip()
-        for name in self.errors if self.is_bound else ():
-            if name in self.fields:
-                self.fields[name].widget.attrs["class"] += " is-invalid"
 
 
 class Form(_Styled, forms.Form):

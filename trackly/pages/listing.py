@@ -229,8 +229,9 @@ def _turned(rows: QuerySet[Any], asked: QueryDict, listing: Listing) -> tuple[li
 
 def _place(asked: QueryDict, name: str, noun: str) -> int:
     """0 where none is named, or one of another list: then it begins at the beginning."""
+    cursor = asked.get(name)
     try:
-        return cursors.read(asked[name], noun) if asked.get(name) else 0
+        return cursors.read(cursor, noun) if isinstance(cursor, str) and cursor else 0
     except cursors.BadCursor:
         return 0
 

@@ -144,7 +144,7 @@ def _guarded(
 
 def _visit(request: HttpRequest, public_id: str) -> Visit:
     """Raises Http404 where the person does not belong to the account."""
-    held = Membership.objects.filter(user_id=request.user.pk).exclude(account__status=Account.Status.DELETED)
+    held = Membership.objects.filter(user=request.user.pk or 0).exclude(account__status=Account.Status.DELETED)
     memberships = list(held.select_related("account").order_by("account__name", "id"))
     here = next((item for item in memberships if item.account.public_id == public_id), None)
     if here is None:

@@ -4,21 +4,17 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from postbacks.cases import REJECTED, STANDING
+from postbacks.correcting import ACCEPTABLE, PROMOTABLE
+from postbacks.judging import NAMES_NO_CLICK, is_settled
 from postbacks.models import Click, Conversion, NetworkConnection
 from postbacks.verdicts import BY_REQUEST, FIX, Verdict
+from postbacks.weighing import takes_back
 from trackly.showing import Badge, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Moment, Story, Table
 from trackly.stories.rows import MOST, audit_moments, by_time, link, listed, request_link, state_of
 
 Kind = Conversion.Kind
-_ACCEPTABLE = {Verdict.HELD, Verdict.BAD_SECRET, Verdict.IP_NOT_ALLOWED, Verdict.PLAIN_HTTP}
-_MATCHABLE = {
-    Verdict.UNKNOWN_CLICK,
-    Verdict.MISSING_CLICK_ID,
-    Verdict.MALFORMED_CLICK_ID,
-    Verdict.LITERAL_MACRO,
-    Verdict.TOO_LONG,
-}
 
 
 def conversion_story(row: Conversion, *, may_change: bool, is_revealed: bool, now: datetime | None = None) -> Story:
@@ -199,13 +195,14 @@ def _as_it_came(row: Conversion) -> Table:
 
 def _acts(row: Conversion) -> tuple[Act, ...]:
     acts = []
-    if row.verdict in _ACCEPTABLE:
+    if row.verdict in ACCEPTABLE:
         acts.append(Act(verb="accept", label="Accept", explain="Let it count as if it had come with the token"))
     if row.account_id is None or row.verdict == Verdict.BAD_SECRET:
         choices = tuple((str(item.pk), f"{item.name}, {item.account}") for item in _connections(row))
         if choices:
             acts.append(Act(verb="assign", label="Assign", ask="To which connection?", choices=choices))
-    if row.verdict in _MATCHABLE:
+    acts += _acts_on_sales(row)
+    if row.verdict in NAMES_NO_CLICK:
         acts.append(
             Act(
                 verb="match",
@@ -224,6 +221,23 @@ def _acts(row: Conversion) -> tuple[Act, ...]:
             )
         )
     return tuple(acts)
+
+
+def _acts_on_sales(row: Conversion) -> list[Act]:
+    """What is said about a sale, whatever the network says."""
+    acts = []
+    is_open = not row.kind and not is_settled(row) and row.verdict != Verdict.TEST
+    if REJECTED in row.flags and not row.is_test:
+        acts.append(
+            Act(verb="approve", label="Take the rejection back", explain="It stands as the network says; audited")
+        )
+    elif is_open or (row.kind and row.kind != Kind.ADJUSTMENT and row.status in STANDING):
+        acts.append(
+            Act(verb="reject", label="Reject", ask="Why?", explain="It earns nothing, whatever comes later; audited")
+        )
+    if row.verdict in PROMOTABLE and row.status in STANDING and not takes_back(row):
+        acts.append(Act(verb="promote", label="Count as a further sale", explain="It was no repetition; audited"))
+    return acts
 
 
 def _connections(row: Conversion) -> list[NetworkConnection]:

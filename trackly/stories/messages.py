@@ -146,7 +146,7 @@ def _why_stuck(row: Message, events: list[DeliveryEvent], now: datetime) -> list
 
 
 def _facts(row: Message) -> tuple[tuple[str, Shown], ...]:
-    of_its_party = {"party_id": row.provider_account_id, "source__exact": "webhook"}
+    of_its_party = {"party_id": row.provider_account_id, "source": Source.WEBHOOK.value}
     return (
         ("Message id", row.public_id),
         ("Reference", row.reference),

@@ -6,9 +6,11 @@ from typing import Any
 
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.contrib.auth import logout
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
 
 from trackly.showing import harmless
@@ -56,10 +58,21 @@ class SupportSite(UnfoldAdminSite):
         return _POLICY(_harmless(super().admin_view(view, cacheable)))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return _POLICY(super().login)(request, extra_context)
+        """By the door of all pages, so that a second factor and the limit of attempts hold here, too."""
+        from allauth.account.decorators import secure_admin_login
+
+        if request.user.is_authenticated and not self.has_permission(request):
+            return render(request, "account/not_staff.html", status=403)
+        return secure_admin_login(super().login)(request, extra_context)
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return _POLICY(super().logout)(request, extra_context)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        logout(request)
+        return HttpResponseRedirect(reverse("account_login"))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return HttpResponseRedirect(reverse("account_change_password"))
 
     def get_urls(self) -> list[URLPattern]:
         return [path("find/", self.admin_view(self.find), name="find"), *super().get_urls()]

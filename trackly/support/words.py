@@ -1,43 +1,22 @@
-"""Owns the field in which words are entered, one a line, and what may stand in it."""
-
-from typing import Any
+"""Owns the admin's form of an account: its words stand there as lines."""
 
 from django import forms
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from sendinglists.words import WordsField, check_harmless
 from trackly.models import Account
-from webhooks.keywords import DEMANDED, fold
-
-MOST_WORDS, MOST_CHARACTERS = 200, 100
-
-
-class WordsField(forms.CharField):
-    """A list of words and phrases as lines of text."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            required=False, max_length=30_000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), **kwargs
-        )
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(str(word) for word in value) if isinstance(value, list) else value
-
-    def clean(self, value: Any) -> list[str]:
-        words = [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
-        if len(words) > MOST_WORDS or any(len(word) > MOST_CHARACTERS for word in words):
-            raise forms.ValidationError(f"At most {MOST_WORDS} lines of at most {MOST_CHARACTERS} characters.")
-        return list(dict.fromkeys(words))
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return (initial or []) != [line.strip() for line in str(data or "").splitlines() if line.strip()]
 
 
 class AccountForm(forms.ModelForm):
     """An account, its words as lines."""
 
-    opt_out_words = WordsField(help_text="Words and phrases that opt out here, beside the known ones; one a line.")
+    opt_out_words = WordsField(
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text="Words and phrases that opt out here, beside the known ones; one a line.",
+    )
     harmless_words = WordsField(
-        help_text="Words and phrases that do not opt out here, although they are known; one a line."
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text="Words and phrases that do not opt out here, although they are known; one a line.",
     )
 
     class Meta:
@@ -48,10 +27,4 @@ class AccountForm(forms.ModelForm):
         ]  # fmt: skip
 
     def clean_harmless_words(self) -> list[str]:
-        words: list[str] = self.cleaned_data["harmless_words"]
-        taken = [word for word in words if fold(word).strip() in DEMANDED]
-        if taken:
-            raise forms.ValidationError(
-                f"Law and carriers demand that '{taken[0]}' opts out; it cannot be made harmless."
-            )
-        return words
+        return check_harmless(self.cleaned_data["harmless_words"])

@@ -15,12 +15,12 @@ from sendinglists.models import ProviderAccount
 from trackly.addresses import CannotAllow, allow_address
 from trackly.showing import Phone, Shown, counted, short, without_phones
 from trackly.stories import Exchange, Story
+from trackly.stories import messages as stories
+from trackly.stories.requests import exchange_of, request_story, standing_of
 from trackly.support import columns
 from trackly.support.confirming import ask, is_unsure
 from trackly.support.filters import TimeFilter, known
 from trackly.support.pages import CannotDo, EvidencePage
-from trackly.stories import messages as stories
-from trackly.stories.requests import exchange_of, request_story, standing_of
 from webhooks import providers
 from webhooks.inbound import replaying
 from webhooks.inbound.models import (

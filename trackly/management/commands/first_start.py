@@ -14,7 +14,7 @@ from sendinglists import setup
 from sendinglists.models import Link, Message, ProviderAccount, SendingList
 from trackly.models import Account, ApiKey, Membership
 
-NOTES = {"owner": "   (for the account owner's own pages, which are to come)"}
+NOTES = {"owner": "   (for the pages of the account)"}
 
 
 class Command(BaseCommand):

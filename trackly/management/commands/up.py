@@ -147,7 +147,7 @@ def _stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
 
 def _welcome(base: str) -> str:
     """Addresses, and lines to paste that show the way of a message from click to conversion."""
-    lines = ["", f"Trackly webhooks is running at {base}", f"  admin     {base}/admin/"]
+    lines = ["", f"Trackly webhooks is running at {base}", f"  pages     {base}/", f"  admin     {base}/admin/"]
     party = ProviderAccount.objects.filter(provider="sandbox").order_by("id").first()
     if party is not None:
         lines.append(f"  webhooks  {base}/api/webhook-feedbacks/sandbox/{party.callback_token}")

@@ -1,0 +1,1 @@
+"""Signing in, and who belongs to an account: members, roles, invitations."""
