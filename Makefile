@@ -11,8 +11,10 @@ run: .venv/run
 demo: .venv/run
 	$(VENV) manage.py demo
 
+# What watches time, kills processes or drives a browser runs alone; the rest on as many cores as there are.
 test: .venv/dev chromium
-	$(VENV) -m pytest
+	$(VENV) -m pytest -n auto --ignore=tests/faults --ignore=tests/browser
+	$(VENV) -m pytest tests/faults tests/browser
 
 # The README's pictures, made anew from the demo.
 screenshots: .venv/dev chromium

@@ -101,6 +101,7 @@ def _read(draft: Draft) -> Tracked:
             account_id=draft.sending_list.account_id,
             offer_id=draft.offer_id,
             wraps=draft.wrap_links,
+            brand=draft.sending_list.brand,
         )
     except CannotTrack as error:
         raise CannotQueue(error.code, str(error)) from error

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from postbacks import directory as postbacks_directory
+from sendinglists import brand_hosts, domains
 from tests.sweeps import sweep
 from trackly import wake
 from trackly.dispatch import Dispatcher
@@ -25,6 +26,8 @@ def _start_afresh() -> Iterator[None]:
     """What one test's tables said is not remembered in the next."""
     webhooks_directory.forget()
     postbacks_directory.forget()
+    domains.forget()
+    brand_hosts.forget()
     yield
     # Its connection would keep the test database from being dropped.
     wake.close()

@@ -15,7 +15,16 @@ os.environ["SANDBOX_ENABLED"] = "true"
 # The vendors' fakes and other far ends of tests live on loopback.
 os.environ["OUTGOING_ALLOW"] = "127.0.0.0/8"
 os.environ["ALLOWED_HOSTS"] = "testserver,hooks.example.com,localhost,127.0.0.1"
-for name in ("DEBUG", "TRUSTED_PROXIES", "BODY_CAP_BYTES", "OUTGOING_ROUTES", "PROVIDER_HOSTS"):
+for name in (
+    "DEBUG",
+    "TRUSTED_PROXIES",
+    "BODY_CAP_BYTES",
+    "OUTGOING_ROUTES",
+    "PROVIDER_HOSTS",
+    "EMAIL_URL",
+    "DEFAULT_FROM_EMAIL",
+    "SIGNUP_OPEN",
+):
     os.environ.pop(name, None)
 
 from trackly import embedded  # noqa: E402

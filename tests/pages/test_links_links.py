@@ -153,8 +153,7 @@ def test_more_openings_than_are_counted_are_told_as_more(
     assert [cell for _, cell in rows[0][1]][-3:-1] == ["4+", "0+"]
     said = viewer.get("link", "summer").content.decode()
     assert "4+" in said
-    assert "the first of them are counted" in said
-    # Its newest are found among the newest of the account.
+    assert "the newest of them are counted" in said
     assert len(viewer.get("link", "summer").context["table"].rows) == 4
 
 

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from postbacks.models import Click
 from sendinglists import brand_hosts, domains
 from sendinglists.models import LinkDomain
+from sendinglists.queueing import Draft, queue
 from sendinglists.tracked import track
 from tests import factories
 from tests.fakes.server import FakeServer, Response, Seen
@@ -25,14 +26,9 @@ HOST = "go.acme.com"
 
 
 @pytest.fixture(autouse=True)
-def _afresh(settings: Any) -> Iterator[None]:
+def _hosts(settings: Any) -> None:
     settings.PUBLIC_BASE_URL = OURS
     settings.ALLOWED_HOSTS = ["testserver", "hooks.example.com", "localhost"]
-    domains.forget()
-    brand_hosts.forget()
-    yield
-    domains.forget()
-    brand_hosts.forget()
 
 
 @pytest.fixture
@@ -128,6 +124,17 @@ def test_a_text_names_the_host_of_its_brand_else_of_the_account_else_ours(domain
     assert domains.base_url(factories.AccountFactory().pk, "Beta") == OURS
     body = track("Look: https://shop.example.com/", account_id=account.pk, offer_id=None, wraps=True, brand="Beta").body
     assert body.startswith("Look: https://b.acme.com/c/")
+
+
+def test_a_message_names_the_host_of_its_lists_brand(domain: LinkDomain) -> None:
+    factories.LinkDomainFactory(account=domain.account, host="b.acme.com", brand="Beta", checked_at=factories.now())
+    offer = factories.OfferFactory(account=domain.account, connection__account=domain.account)
+    for brand, host in (("Beta", "b.acme.com"), ("Other", HOST)):
+        sending_list = factories.SendingListFactory(provider_account__account=domain.account, brand=brand)
+        draft = Draft(sending_list=sending_list, to="+14155550101", body="Look: {{link}}", offer_id=offer.pk)
+        message, _ = queue(draft, now=factories.now())
+        link = message.link_set.get()
+        assert message.body == f"Look: https://{host}/c/{link.code}" == f"Look: {domains.short_url(link)}"
 
 
 @pytest.mark.parametrize("state", [{"checked_at": None}, {"check_cause": "No such host."}])

@@ -6,17 +6,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.template import Context, Template
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from tests import factories
+from tests.trackly.admin_rows import person
 from trackly.models import Membership
 from trackly.pages.visits import Visit
 from trackly.showing import Link, Phone, Shown, To, show, staff_way
 from trackly.stories import Story, without_numbers
 from trackly.stories.messages import message_story
 from trackly.stories.rows import found_by, link, listed, request_link
-from webhooks.inbound.models import InboundRequest
+from webhooks.inbound.models import Cause, InboundRequest, Source, State
 
 AT = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
 PHONE = "+14155550177"
@@ -154,9 +155,16 @@ def test_the_way_to_the_whole_list_is_the_readers_too() -> None:
 
 
 @pytest.mark.django_db
-def test_a_story_asks_for_the_failed_requests_of_a_party_in_the_words_both_readers_know() -> None:
+def test_a_story_asks_for_the_failed_requests_of_a_party_in_the_words_both_readers_know(client: Client) -> None:
     message: Any = factories.MessageFactory()
-    facts = dict(message_story(message, is_revealed=False).facts)
-    to = facts["Refused callbacks of its provider account"]
+    to = dict(message_story(message, is_revealed=False).facts)["Refused callbacks of its provider account"]
     assert isinstance(to, To)
-    assert dict(to.query) == {"party_id": str(message.provider_account_id), "source": "webhook"}
+    key = message.provider_account_id
+    assert dict(to.query) == {"party_id": str(key), "source": "webhook"}
+    refused: Any = {"state": State.REFUSED, "refusal": Cause.BAD_TOKEN, "party_id": key}
+    mine: Any = factories.InboundRequestFactory(source=Source.WEBHOOK, **refused)
+    postback: Any = factories.InboundRequestFactory(source=Source.POSTBACK, **refused)
+    client.force_login(person(is_superuser=True))
+    html = client.get(staff_way(to)).text
+    assert str(mine.uid) in html
+    assert str(postback.uid) not in html

@@ -161,6 +161,6 @@ class MessageView(AccountView):
         row: Any = self.one(self.rows(Message).select_related("sending_list"), public_id=message_id)
         events = self.rows(DeliveryEvent).filter(message=row)
         row.told_events = list(events.order_by("received_at", "id")[:MOST_EVENTS])
-        links = self.rows(Link).filter(message=row).select_related("offer", "message")
+        links = self.rows(Link).filter(message=row).select_related("offer", "message__sending_list")
         row.told_links = list(links.order_by("id")[:MOST_LINKS])
         return Response(MessageTold(row).data)

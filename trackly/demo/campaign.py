@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from django.db import transaction
+
 from postbacks.models import Offer
 from sendinglists.models import Contact, Link, Message, SendingList, Subscription
 from trackly.demo import openings, replies, reports, sales
@@ -13,6 +15,7 @@ from trackly.demo.book import Book
 from trackly.demo.sales import Sale
 from trackly.demo.stage import Stage
 from trackly.signing import new_token
+from trackly.totals import Key, Totals, hour_of
 
 # Their reports end, and their people reply, within this time: nothing is said to happen in the future.
 YOUNGEST, OLDEST = timedelta(minutes=20), timedelta(hours=24)
@@ -110,7 +113,12 @@ def save(campaign: Campaign) -> None:
         for sent in campaign.sent
     ]
     Subscription.objects.bulk_create(subscriptions, ignore_conflicts=True)
-    Message.objects.bulk_create([sent.message for sent in campaign.sent])
+    totals = Totals()
+    for sent in campaign.sent:
+        totals.add(Key(account.pk, hour_of(sent.message.created_at), "message", list_of(sent.message).pk))
+    with transaction.atomic():
+        Message.objects.bulk_create([sent.message for sent in campaign.sent])
+        totals.write()
     Link.objects.bulk_create([*campaign.links, campaign.expired])
 
 

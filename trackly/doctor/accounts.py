@@ -12,14 +12,16 @@ from sendinglists.models import Message, ProviderAccount
 from trackly.doctor.findings import Finding, Level, bad, good, note, warning
 from trackly.doctor.house import reach
 from trackly.showing import ago, counted
+from trackly.stories.standings import label
 from webhooks.inbound.callers import last_called
-from webhooks.inbound.models import Cause, RequestTotal, Source, Standing
+from webhooks.inbound.models import RequestTotal, Source, Standing
 from webhooks.orders import StepState
 from webhooks.statuses import FINAL
 
 LATELY = timedelta(hours=1)
 # The first report of a message comes within seconds; five minutes leave room for a provider's queue.
 REPORTS_WITHIN = timedelta(minutes=5)
+_REPORTS, _REFUSED = "Reports of the last hour", "Refused callbacks"
 _LEVELS = {
     StepState.DONE: Level.GOOD,
     StepState.WARNING: Level.WARNING,
@@ -31,15 +33,12 @@ _LEVELS = {
 
 def examine(row: ProviderAccount, now: datetime, *, may_call: bool) -> Iterator[Finding]:
     """Everything about this provider account. `may_call` False: neither the provider nor our own address is called."""
-    name = name_of(row)
     for said in setup.warnings(row):
         # Of the address everybody is told once.
         if said != setup.public_address_warning():
-            yield warning(
-                name, said, "Its page in the admin: enter what is missing, Ask the provider, Configure webhooks."
-            )
+            yield warning("Set-up", said, "On its page: enter what is missing, check it, then configure the webhooks.")
     if may_call and settings.PUBLIC_BASE_URL:
-        yield reach(name, callback_url(row), "callback URL", method="HEAD")
+        yield reach("Callback URL", callback_url(row), "callback URL", method="HEAD")
     if may_call:
         yield from registered(row)
     yield heard(row, now)
@@ -49,12 +48,7 @@ def examine(row: ProviderAccount, now: datetime, *, may_call: bool) -> Iterator[
 def registered(row: ProviderAccount) -> Iterator[Finding]:
     """What the provider has of ours, step by step; it is asked."""
     for title, outcome in setup.look(row):
-        about = f"{name_of(row)}: {title}"
-        yield Finding(level=_LEVELS[outcome.state], about=about, said=outcome.said, fix=outcome.fix)
-
-
-def name_of(row: ProviderAccount) -> str:
-    return f"{row.account}, {row.name}"
+        yield Finding(level=_LEVELS[outcome.state], about=title, said=outcome.said, fix=outcome.fix)
 
 
 def heard(row: ProviderAccount, now: datetime) -> Finding:
@@ -65,16 +59,16 @@ def heard(row: ProviderAccount, now: datetime) -> Finding:
     n, last = sent.count(), last_called(row.pk)
     called = f"It called {ago(now - last)}." if last else "It never called."
     if not n:
-        return note(name_of(row), f"Nothing was sent with it within the hour. {called}", "Send a test message.")
+        return note(_REPORTS, f"Nothing was sent with it within the hour. {called}", "Send a test message.")
     if last is None or last < now - LATELY:
         return bad(
-            name_of(row),
+            _REPORTS,
             f"{counted(n, 'message')} sent within the hour, and no callback came. {called}",
             "A firewall may be blocking the provider, or the URL registered there is not ours.",
         )
     open_ = sent.exclude(status__in=FINAL).count()
     waiting = f" {counted(open_, 'message')} of them without a final status yet." if open_ else ""
-    return good(name_of(row), f"{counted(n, 'message')} sent within the hour. {called}{waiting}")
+    return good(_REPORTS, f"{counted(n, 'message')} sent within the hour. {called}{waiting}")
 
 
 def refused(row: ProviderAccount, now: datetime) -> Iterator[Finding]:
@@ -83,11 +77,10 @@ def refused(row: ProviderAccount, now: datetime) -> Iterator[Finding]:
     counts = totals.exclude(standing__in=[Standing.ACCEPTED, "probe", "discarded"]).values("standing")
     found = {entry["standing"]: entry["n"] for entry in counts.annotate(n=Sum("n")) if entry["n"]}
     if not found:
-        yield good(name_of(row), "Nothing it sent within a day was refused.")
-    labels = dict([*Standing.choices, *Cause.choices])
+        yield good(_REFUSED, "Nothing it sent within a day was refused.")
     for standing, n in sorted(found.items(), key=lambda entry: -entry[1]):
         yield warning(
-            name_of(row),
-            f"{counted(n, 'callback')} of a day: {labels.get(standing, standing).lower()}.",
-            "Its failed webhooks in the admin: each says its cause; what was refused for our credentials can be replayed.",
+            _REFUSED,
+            f"{counted(n, 'callback')} of a day: {label(standing)}.",
+            "Each of its failed webhooks names its cause; what was refused for credentials that were wrong here can be replayed.",
         )

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from sendinglists.models import ProviderAccount
 from trackly.doctor import accounts, house
-from trackly.doctor.findings import Finding
+from trackly.doctor.findings import Finding, named
 
 
 def diagnose(
@@ -17,4 +17,4 @@ def diagnose(
     if with_house:
         yield from house.examine(now, may_call=may_call)
     for row in rows.filter(removed_at__isnull=True).select_related("account").order_by("account_id", "id"):
-        yield from accounts.examine(row, now, may_call=may_call)
+        yield from named(f"{row.account}, {row.name}", accounts.examine(row, now, may_call=may_call))

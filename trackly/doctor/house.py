@@ -99,7 +99,7 @@ def clock(now: datetime) -> Finding:
 def worker(now: datetime) -> Finding:
     """Whether anybody works off what was acknowledged."""
     last = WorkerRun.objects.order_by("-beat_at").first()
-    start = "Start one: python manage.py work. What was acknowledged waits and is not lost."
+    start = "Whoever runs this service starts one: python manage.py work. What was acknowledged waits and is not lost."
     if last is None:
         return bad("Worker", "No worker ever ran.", start)
     alive = WorkerRun.objects.filter(ended_at__isnull=True, beat_at__gt=now - 3 * BEAT).count()
@@ -110,7 +110,7 @@ def worker(now: datetime) -> Finding:
         return warning(
             "Worker",
             f"{counted(alive, 'worker')} alive, but {died} died uncleanly within a day.",
-            "Look into the log of its host before that: killed for memory, most often.",
+            "The log of its host tells what happened before that: killed for memory, most often.",
         )
     return good("Worker", f"{counted(alive, 'worker')} alive.")
 

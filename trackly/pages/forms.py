@@ -1,9 +1,16 @@
-"""Owns how forms of these pages look: every field with its label, help and errors, in one template."""
+"""Owns how forms of these pages look, every field with its label, help and errors in one template; and what they offer."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.forms.renderers import TemplatesSetting
+
+from trackly.pages.visits import Visit
+
+# Of one field: rows, or (value, words).
+Offered = QuerySet[Any] | Iterable[tuple[Any, str]]
 
 _CLASSES: dict[type[forms.Widget], str] = {
     forms.CheckboxInput: "form-check-input",
@@ -19,13 +26,24 @@ class _Styled(forms.BaseForm):
     default_renderer = TemplatesSetting
     template_name = "pages/_form.html"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, offers: Mapping[str, Offered] | None = None, **kwargs: Any) -> None:
+        """`offers`: field -> what may be chosen in it, where that depends on the account."""
         kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
+        for name, offer in (offers or {}).items():
+            self._offer(name, offer)
         for field in self.fields.values():
             kind = next((kind for kind in _CLASSES if isinstance(field.widget, kind)), None)
             own = field.widget.attrs.get("class", "")
             field.widget.attrs["class"] = f"{own} {_CLASSES[kind] if kind else 'form-control'}".strip()
+
+    def _offer(self, name: str, offer: Offered) -> None:
+        field = self.fields[name]
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset = offer
+        else:
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = list(offer)
 
 
 class Form(_Styled, forms.Form):
@@ -34,3 +52,8 @@ class Form(_Styled, forms.Form):
 
 class ModelForm(_Styled, forms.ModelForm):
     """The same, of a row."""
+
+
+def typed(visit: Visit) -> Mapping[str, Any] | None:
+    """What a form was sent with; None while it is only shown."""
+    return visit.request.POST if visit.request.method == "POST" else None

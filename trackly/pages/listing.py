@@ -108,8 +108,8 @@ class Sheet:
     newer: str = ""
     older: str = ""
     """Addresses of the pages before and after; '' when there is none."""
-    reach: int = 0
-    """Among how many newest rows was looked; 0: all."""
+    reach: str = ""
+    """Among how many newest rows was looked, as it is told; '': all."""
     is_filtered: bool = False
     is_live: bool = False
     switch: str = ""
@@ -165,7 +165,7 @@ def read(
         rows=[(leads(row) if leads else "", [(item, item.show(row)) for item in listing.columns]) for row in shown],
         newer=_address(asked, after=cursors.make(newer, listing.noun)) if newer else "",
         older=_address(asked, before=cursors.make(older, listing.noun)) if older else "",
-        reach=reach,
+        reach=f"{reach:,}" if reach else "",
         is_filtered=bool(chosen),
         is_live=is_live,
         switch="" if not listing.is_live else _address(asked) if is_live else _address(asked, live="1"),

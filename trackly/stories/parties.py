@@ -6,6 +6,7 @@ from django.utils import timezone
 from postbacks import networks
 from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from sendinglists import setup
+from sendinglists.domains import short_url
 from sendinglists.models import Link as ShortLink
 from sendinglists.models import SendingList
 from trackly.showing import Badge, Phone, Raw, Shown, counted, tone_of
@@ -127,7 +128,7 @@ def link_story(row: ShortLink) -> Story:
         state=Badge("Expired", "wait")
         if row.expires_at and row.expires_at <= timezone.now()
         else Badge("Open", "good"),
-        headline=f"{settings.PUBLIC_BASE_URL}/c/{row.code}",
+        headline=short_url(row),
         why=tuple(why),
         facts=(
             ("Account", link(row.account)),

@@ -9,7 +9,7 @@ from trackly.showing import MOST as MOST_CHARACTERS
 from trackly.showing import Badge, Phone, Raw, Shown, counted, decoded, lasting, money, tone_of, without_phones
 from trackly.stories import Act, Exchange, Moment, Story, Table
 from trackly.stories.rows import MOST, audit_moments, by_time, link, state_of
-from trackly.support.health import label
+from trackly.stories.standings import label
 from webhooks.inbound.models import Cause, DeliveryEvent, InboundRequest, ParkedReport, Proof, Reply, Source, State
 
 # What the person reading a refusal should do.

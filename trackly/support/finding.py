@@ -11,10 +11,10 @@ from django.utils import timezone
 from trackly.models import Account
 from trackly.showing import Badge, phone, short
 from trackly.stories import Story, Table
+from trackly.stories.terms import Called, Terms, read
 from trackly.support import sources
 from trackly.support.permissions import may_see
 from trackly.support.places import Found, search
-from trackly.support.terms import Called, Terms, read
 from trackly.support.ways import change_url
 from webhooks.inbound.models import InboundRequest, Source
 

@@ -23,6 +23,7 @@ from postbacks.verdicts import Verdict
 from sendinglists.models import ProviderAccount, SendingList
 from trackly.models import Account, HourlyTotal
 from trackly.showing import Badge, ago, lasting, tone_of
+from trackly.stories.standings import REFUSED, label
 from trackly.support.bars import Bar, stacked
 from trackly.support.ways import party_url
 from trackly.totals import hour_of
@@ -35,8 +36,6 @@ HOURS = 48
 MOST_CALLERS = 10_000
 # Who stopped so long ago is not missed any more.
 FORGOTTEN = timedelta(days=30)
-REFUSED = frozenset([*Cause.values[1:], Standing.OVER_QUOTA.value])
-LABELS: dict[str, str] = dict([*Standing.choices, *Cause.choices[1:]])
 TONES = (("good", frozenset([Standing.ACCEPTED.value])), ("bad", REFUSED), ("wait", frozenset([Standing.FAILED.value])))
 
 # Source, provider, and id of the party: 0 stands for all of one provider's requests that name none of ours.
@@ -198,10 +197,6 @@ def adapter_name(source: str, slug: str) -> str:
     """Of a provider or network; '' when there is none of this slug."""
     adapter = providers.get(slug) if source == Source.WEBHOOK else networks.get(slug)
     return adapter.name if adapter else ""
-
-
-def label(standing: str) -> str:
-    return _lowered(LABELS.get(standing, standing))
 
 
 def said(counts: Counts) -> str:

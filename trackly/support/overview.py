@@ -19,10 +19,11 @@ from postbacks.models import Click, Conversion, NetworkConnection
 from sendinglists.models import Message, ProviderAccount
 from trackly.models import HourlyTotal
 from trackly.showing import Link, Shown, counted, money
+from trackly.stories.standings import REFUSED, label
 from trackly.support import health
 from trackly.support.bars import Bar
 from trackly.support.cards import Card
-from trackly.support.health import REFUSED, PartyHealth, failed_log
+from trackly.support.health import PartyHealth, failed_log
 from trackly.support.outgoing_queue import outgoing_cards
 from trackly.support.permissions import may_see
 from trackly.support.waiting import inbox_card, look
@@ -183,7 +184,7 @@ def _causes(day: _Day, may_see_log: bool) -> tuple[Shown, ...]:
     counts = Counter({word: sum(ns) for word, ns in day.requests.items() if word in REFUSED})
     found: list[Shown] = []
     for word, n in counts.most_common():
-        words = f"{n:,} {_UNKEPT.get(word) or health.label(word)}"
+        words = f"{n:,} {_UNKEPT.get(word) or label(word)}"
         is_kept = word in Cause.values
         found.append(Link(words, failed_log(word, day.hours[0])) if is_kept and may_see_log else words)
     return tuple(found) or ("Nothing was refused",)

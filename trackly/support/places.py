@@ -18,9 +18,9 @@ from trackly.showing import Shown, To
 from trackly.signing import token_hash
 from trackly.stories import Table
 from trackly.stories.rows import link, listed
+from trackly.stories.terms import Terms
 from trackly.support import telling
 from trackly.support.telling import Cells
-from trackly.support.terms import Terms
 from webhooks.inbound.models import DeliveryEvent, InboundRequest, ParkedReport, Reply, Source, time_of
 
 SHOWN = 10

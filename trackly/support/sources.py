@@ -20,8 +20,9 @@ from sendinglists.models import ProviderAccount
 from trackly.models import Account
 from trackly.showing import Badge, Link, Shown, lasting, tone_of
 from trackly.stories import Table
-from trackly.support.health import LABELS, MOST_CALLERS, REFUSED, adapter_name, failed_log, label
-from trackly.support.terms import Terms
+from trackly.stories.standings import LABELS, REFUSED, label
+from trackly.stories.terms import Terms
+from trackly.support.health import MOST_CALLERS, adapter_name, failed_log
 from trackly.support.ways import list_url, party_url
 from trackly.totals import hour_of
 from webhooks import providers

@@ -7,7 +7,7 @@ from trackly.models import Account
 from trackly.showing import Badge, Link, Shown, money, phone, short, without_phones
 from trackly.signing import token_hash
 from trackly.stories.rows import state_of
-from trackly.support.terms import Terms
+from trackly.stories.terms import Terms
 from trackly.support.ways import change_url
 from webhooks.inbound.models import DeliveryEvent, InboundRequest, ParkedReport, Reply, State
 

@@ -5,7 +5,6 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.templatetags.static import static
-from django.urls import NoReverseMatch
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -49,20 +48,9 @@ def navigation(context: Context) -> dict[str, Any]:
     visit, here = context["visit"], context["visit"].request.path
     parts = []
     for title, entries in _NAVIGATION:
-        shown = [(address, words, name, _is_here(address, here)) for address, words, name in _known(visit, entries)]
-        if shown:
-            parts.append((title, shown))
+        shown = [(visit.url(name), words, picture) for name, words, picture in entries]
+        parts.append((title, [(*entry, _is_here(entry[0], here)) for entry in shown]))
     return {"parts": parts}
-
-
-def _known(visit: Any, entries: tuple[tuple[str, str, str], ...]) -> list[tuple[str, str, str]]:
-    found = []
-    for name, words, picture in entries:
-        try:
-            found.append((visit.url(name), words, picture))
-        except NoReverseMatch:
-            continue
-    return found
 
 
 def _is_here(address: str, here: str) -> bool:

@@ -5,6 +5,7 @@ from django.template import Context
 from django.utils.safestring import SafeString
 
 from trackly.showing import Link, Raw, Shown, To, show, staff_way
+from trackly.stories import Story
 
 register = template.Library()
 
@@ -34,6 +35,16 @@ def way(context: Context, to: To | Link | None) -> str:
         case To():
             return str(visit.way(to)) if visit is not None else staff_way(to)
     return ""
+
+
+@register.simple_tag(takes_context=True)
+def facts(context: Context, story: Story) -> list[tuple[str, Shown]]:
+    """What the story knows; without ways to lists that this reader does not have, which say nothing else."""
+    return [(label, value) for label, value in story.known_facts if not _is_lost(context, value)]
+
+
+def _is_lost(context: Context, value: Shown) -> bool:
+    return isinstance(value, To) and not value.key and not way(context, value)
 
 
 @register.filter

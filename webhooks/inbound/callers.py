@@ -4,7 +4,7 @@ Read from the totals alone. A request that still waits is in none of them: while
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,7 +22,8 @@ LEARNED = timedelta(days=8)
 ENOUGH_HOURS = 24
 # standing -> how many requests in each hour, the running one last. What nobody has is left out.
 Hours = Mapping[str, tuple[int, ...]]
-_Who = tuple[str, str, int]
+# Source, provider or network, and id.
+Who = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Caller:
     hours: Hours = field(default_factory=dict)
 
     @property
-    def who(self) -> _Who:
+    def who(self) -> Who:
         return self.source, self.slug, self.party_id
 
     @property
@@ -54,21 +55,19 @@ def callers(now: datetime, *, hours: int = 48, limit: int = 100) -> list[Caller]
     with connection.cursor() as cursor:
         cursor.execute(_LAST)
         last = {(source, slug, party_id): last_at for source, slug, party_id, last_at in cursor.fetchall()}
-    usual = _habits({who: at for who, at in last.items() if who[2] and now - at > HOUR})
-    found = [
-        Caller(
-            source=who[0],
-            slug=who[1],
-            party_id=who[2],
-            last_at=last_at,
-            quiet_for=max(now - last_at, timedelta(0)),
-            usual_quiet=usual.get(who),
-        )
-        for who, last_at in last.items()
-    ]
-    shown = sorted(found, key=lambda caller: (caller.is_silent, caller.last_at), reverse=True)[:limit]
+    shown = sorted(_known(last, now), key=lambda caller: (caller.is_silent, caller.last_at), reverse=True)[:limit]
     counts = _counts([caller.who for caller in shown], now, hours)
     return [replace(caller, hours=counts.get(caller.who, {})) for caller in shown]
+
+
+def callers_of(whose: Sequence[Who], now: datetime) -> dict[Who, Caller]:
+    """Those of these that ever called, without their hours."""
+    if not whose:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_OF, columns(whose))
+        last = {(source, slug, party_id): last_at for source, slug, party_id, last_at in cursor.fetchall()}
+    return {caller.who: caller for caller in _known(last, now)}
 
 
 def last_called(provider_account_id: int) -> datetime | None:
@@ -86,7 +85,23 @@ def by_hour(now: datetime, *, hours: int = 24) -> Hours:
         return {standing: _spread(places, n, hours) for standing, places, n in cursor.fetchall()}
 
 
-def _habits(quiet: dict[_Who, datetime]) -> dict[_Who, timedelta]:
+def _known(last: Mapping[Who, datetime], now: datetime) -> list[Caller]:
+    """By when each called last."""
+    usual = _habits({who: at for who, at in last.items() if who[2] and now - at > HOUR})
+    return [
+        Caller(
+            source=who[0],
+            slug=who[1],
+            party_id=who[2],
+            last_at=last_at,
+            quiet_for=max(now - last_at, timedelta(0)),
+            usual_quiet=usual.get(who),
+        )
+        for who, last_at in last.items()
+    ]
+
+
+def _habits(quiet: dict[Who, datetime]) -> dict[Who, timedelta]:
     """The usual quiet of each that has habits."""
     if not quiet:
         return {}
@@ -96,8 +111,8 @@ def _habits(quiet: dict[_Who, datetime]) -> dict[_Who, timedelta]:
         return {(source, slug, party_id): gap - HOUR for source, slug, party_id, gap in cursor.fetchall()}
 
 
-def _counts(whose: list[_Who], now: datetime, hours: int) -> Mapping[_Who, Hours]:
-    counts: dict[_Who, dict[str, tuple[int, ...]]] = defaultdict(dict)
+def _counts(whose: list[Who], now: datetime, hours: int) -> Mapping[Who, Hours]:
+    counts: dict[Who, dict[str, tuple[int, ...]]] = defaultdict(dict)
     if not whose:
         return {}
     with connection.cursor() as cursor:
@@ -116,18 +131,9 @@ def _spread(places: list[int], counts: list[int], hours: int) -> tuple[int, ...]
     return tuple(spread)
 
 
-# From one caller to the next along the unique index, and to the last hour of each: some index reads a caller, however many
-# hours it called in. Zeros are left behind by what was replayed and then stood otherwise.
-_LAST = """
-WITH RECURSIVE caller AS (
-    (SELECT source, slug, party_id FROM webhooks_requesttotal ORDER BY source, slug, party_id LIMIT 1)
-    UNION ALL
-    SELECT following.* FROM caller CROSS JOIN LATERAL (
-        SELECT source, slug, party_id FROM webhooks_requesttotal total
-        WHERE (total.source, total.slug, total.party_id) > (caller.source, caller.slug, caller.party_id)
-        ORDER BY source, slug, party_id LIMIT 1
-    ) following
-)
+# To the last hour of each: some index reads a caller, however many hours it called in. Zeros are left behind by what was
+# replayed and then stood otherwise.
+_NEWEST = """
 SELECT caller.source, caller.slug, caller.party_id, newest.last_at
 FROM caller CROSS JOIN LATERAL (
     SELECT hour FROM webhooks_requesttotal total
@@ -138,6 +144,23 @@ FROM caller CROSS JOIN LATERAL (
     WHERE total.source = caller.source AND total.slug = caller.slug AND total.party_id = caller.party_id
       AND total.hour = latest.hour AND n > 0
 ) newest
+"""
+# From one caller to the next along the unique index.
+_LAST = f"""
+WITH RECURSIVE caller AS (
+    (SELECT source, slug, party_id FROM webhooks_requesttotal ORDER BY source, slug, party_id LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM caller CROSS JOIN LATERAL (
+        SELECT source, slug, party_id FROM webhooks_requesttotal total
+        WHERE (total.source, total.slug, total.party_id) > (caller.source, caller.slug, caller.party_id)
+        ORDER BY source, slug, party_id LIMIT 1
+    ) following
+)
+{_NEWEST}
+"""
+_LAST_OF = f"""
+WITH caller AS (SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS named (source, slug, party_id))
+{_NEWEST}
 """
 # From the index alone, so with the zeros: somebody did call then.
 _QUIET = """

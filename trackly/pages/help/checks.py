@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.http import Http404, HttpResponse
@@ -12,20 +12,14 @@ from postbacks.verdicts import BY_REQUEST, FIX, Verdict
 from sendinglists import setup
 from sendinglists.models import ProviderAccount
 from trackly.doctor import accounts, house
-from trackly.doctor.findings import Finding, Level, bad, good, note, warning
+from trackly.doctor.findings import Finding, bad, good, named, note, warning, worst_first
 from trackly.pages.visits import MEMBER, Visit, page
-from trackly.showing import Badge, ago, counted
+from trackly.showing import ago, counted
 
 # Among so many newest postbacks of a connection faults are looked for.
 LOOKED_AT = 500
 # Of an account with many, so many are examined; each may mean calls to a provider.
 MOST = 20
-_LEVELS = {
-    Level.GOOD: Badge("Good", "good"),
-    Level.NOTE: Badge("Worth knowing", "note"),
-    Level.WARNING: Badge("Look at it", "wait"),
-    Level.BAD: Badge("Broken", "bad"),
-}
 _MISSED = (Verdict.UNKNOWN_CLICK, Verdict.EXPIRED_CLICK, Verdict.WRONG_ACCOUNT)
 
 
@@ -45,7 +39,7 @@ class Answered:
     """A check that ran."""
 
     check: Check
-    findings: list[tuple[Badge, Finding]]
+    findings: list[Finding]
 
 
 def _address(visit: Visit) -> Iterable[Finding]:
@@ -54,7 +48,7 @@ def _address(visit: Visit) -> Iterable[Finding]:
 
 def _registered(visit: Visit) -> Iterator[Finding]:
     for row in _parties(visit):
-        yield from accounts.registered(row)
+        yield from named(row.name, accounts.registered(row))
 
 
 def _credentials(visit: Visit) -> Iterator[Finding]:
@@ -74,12 +68,12 @@ def _credentials(visit: Visit) -> Iterator[Finding]:
 
 def _callbacks(visit: Visit) -> Iterator[Finding]:
     for row in _parties(visit):
-        yield accounts.heard(row, visit.now)
+        yield replace(accounts.heard(row, visit.now), about=row.name)
 
 
 def _refused(visit: Visit) -> Iterator[Finding]:
     for row in _parties(visit):
-        yield from accounts.refused(row, visit.now)
+        yield from (replace(finding, about=row.name) for finding in accounts.refused(row, visit.now))
 
 
 def _tracking(visit: Visit) -> Iterator[Finding]:
@@ -174,10 +168,7 @@ def one(visit: Visit, check: str) -> HttpResponse:
 
 
 def _answer(visit: Visit, check: Check) -> Answered:
-    found = [(_LEVELS[finding.level], finding) for finding in check.look(visit)]
-    # The worst first: the rest of a long answer need not be read.
-    found.sort(key=lambda pair: list(Level).index(pair[1].level), reverse=True)
-    return Answered(check=check, findings=found)
+    return Answered(check=check, findings=worst_first(check.look(visit)))
 
 
 def _parties(visit: Visit) -> list[ProviderAccount]:

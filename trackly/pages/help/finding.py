@@ -11,7 +11,7 @@ from sendinglists.models import Contact, Link, Message, SendingList
 from trackly.pages.visits import Visit, page
 from trackly.showing import To
 from trackly.stories.rows import link
-from trackly.support.terms import Terms, read
+from trackly.stories.terms import Terms, read
 from webhooks.inbound.models import InboundRequest
 
 SHOWN = 10

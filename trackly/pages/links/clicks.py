@@ -12,7 +12,6 @@ from postbacks.models import Click, Offer
 from sendinglists.models import Link
 from trackly.pages.forms import Form
 from trackly.pages.links import counting
-from trackly.pages.links.binding import BoundLate
 from trackly.pages.listing import NEWEST, Column, Listing, list_page, newest
 from trackly.pages.visits import Visit, page
 from trackly.showing import Badge, Phone, Shown, tone_of
@@ -23,7 +22,7 @@ from trackly.text import clean
 EMPTY = "Nobody opened a link yet. Make a link, or send a message with one: every opening appears here."
 
 
-class Filter(BoundLate, Form):
+class Filter(Form):
     who = forms.ChoiceField(
         required=False, label="Who", choices=(("", "People"), ("machines", "Machines"), ("all", "People and machines"))
     )
@@ -33,8 +32,8 @@ class Filter(BoundLate, Form):
     click_id = forms.CharField(required=False, max_length=64, label="Click id")
     day = forms.DateField(required=False, label="Day", widget=forms.DateInput(attrs={"type": "date"}))
 
-    def fit(self, visit: Visit) -> None:
-        self.fields["offer"].queryset = visit.rows(Offer).order_by("name")  # type: ignore[attr-defined]
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(visit.request.GET, offers={"offer": visit.rows(Offer).order_by("name")})
 
     def clean_code(self) -> str:
         """A whole address may be pasted: the code is its end."""
@@ -64,12 +63,12 @@ _LISTING = Listing(
 
 @page()
 def listed(visit: Visit) -> HttpResponse:
-    form = Filter(visit, visit.request.GET)
+    form = Filter(visit)
     asked = form.cleaned_data if form.is_valid() else {}
     rows = _rows(visit, asked).select_related("link", "offer", "message", "sending_list")
     context: dict[str, Any] = {}
     if not visit.wants_part:
-        context = {"totals": counting.totals(visit.account, visit.now), "newest": NEWEST if _is_windowed(asked) else 0}
+        context = {"totals": counting.totals(visit.account, visit.now), "newest": f"{NEWEST:,}" if _is_windowed(asked) else ""}
     return list_page(
         visit, _LISTING, rows, form=form, template="pages/links/clicks.html", context=context,
         leads=lambda row: visit.url("click", row.click_id),
@@ -85,12 +84,13 @@ def _rows(visit: Visit, asked: Mapping[str, Any]) -> QuerySet[Click]:
     rows = visit.rows(Click)
     if asked.get("click_id"):
         return rows
-    if asked.get("day"):
-        rows = _of_day(visit, rows, asked["day"])
     if asked.get("code"):
         link = visit.rows(Link).filter(code=asked["code"]).first()
-        rows = counting.clicks_of(link, rows) if link else rows.none()
-    elif _is_windowed(asked):
+        # The account's, as the link is: an index of links alone finds them.
+        rows = Click.objects.filter(link=link) if link else rows.none()
+    if asked.get("day"):
+        rows = _of_day(visit, rows, asked["day"])
+    if _is_windowed(asked):
         rows = newest(rows, NEWEST)
     match asked.get("who"):
         case "all":

@@ -1,22 +1,21 @@
 """Owns how openings are counted for pages: always bounded, because one link may have been opened a million times.
 
-Clicks have an index by link and one by account and id; none by time. What is new is therefore found from the account's newest
-clicks backwards, what belongs to a link by its own index, in no order.
+Clicks have an index by link and id and one by account and id; none by time. What is new is therefore found from the newest
+clicks of the account, or of the link, backwards.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
-from django.db.models import Count, QuerySet, Sum
+from django.db import connection
+from django.db.models import Count, Sum
 
-from postbacks.models import Click, Conversion
+from postbacks.models import Conversion
 from sendinglists.models import Link
 from trackly.models import Account, HourlyTotal
-from trackly.pages.listing import NEWEST, newest
+from trackly.pages.listing import NEWEST
 from trackly.totals import hour_of
 
 # Openings of one link that are counted on its page, and those counted for each row of a list.
@@ -66,20 +65,11 @@ class LinkCounts:
         return sum(n for _, n in self.machines)
 
 
-@contextmanager
-def _by_index() -> Iterator[None]:
-    """Where one link has most of the table, the planner would read the table for the others as well, which have hardly any."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        yield
-
-
 def openings(link_ids: Sequence[int]) -> dict[int, Openings]:
     """Of the links of one page of a list, each counted up to MOST_IN_LIST."""
     if not link_ids:
         return {}
-    with _by_index(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(_OPENINGS, [list(link_ids), MOST_IN_LIST + 1])
         rows = cursor.fetchall()
     return {link_id: Openings(people, n - people, n > MOST_IN_LIST) for link_id, people, n in rows}
@@ -88,14 +78,14 @@ def openings(link_ids: Sequence[int]) -> dict[int, Openings]:
 _OPENINGS = """
 SELECT asked.id, opened.people, opened.n FROM unnest(%s::bigint[]) AS asked(id), LATERAL (
     SELECT count(*) FILTER (WHERE bot = '') AS people, count(*) AS n
-    FROM (SELECT bot FROM postbacks_click WHERE link_id = asked.id LIMIT %s) found
+    FROM (SELECT bot FROM postbacks_click WHERE link_id = asked.id ORDER BY id DESC LIMIT %s) found
 ) opened
 """
 
 
 def count_link(link: Link) -> LinkCounts:
     """Its openings, up to MOST of them."""
-    with _by_index(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(_OF_LINK, [link.pk, MOST + 1])
         rows = cursor.fetchall()
     machines: Counter[str] = Counter()
@@ -114,17 +104,9 @@ def count_link(link: Link) -> LinkCounts:
 
 _OF_LINK = """
 SELECT bot, is_counted, is_test, count(*)
-FROM (SELECT bot, is_counted, is_test FROM postbacks_click WHERE link_id = %s LIMIT %s) found
+FROM (SELECT bot, is_counted, is_test FROM postbacks_click WHERE link_id = %s ORDER BY id DESC LIMIT %s) found
 GROUP BY bot, is_counted, is_test
 """
-
-
-def clicks_of(link: Link, clicks: QuerySet[Click]) -> QuerySet[Click]:
-    """Those of these clicks (the account's) that opened the link: all of them, or of a busy link those among the newest."""
-    with _by_index(), connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM postbacks_click WHERE link_id = %s LIMIT %s", [link.pk, MOST + 1])
-        ids = [row[0] for row in cursor.fetchall()]
-    return newest(clicks, NEWEST).filter(link=link) if len(ids) > MOST else clicks.filter(pk__in=ids)
 
 
 def offers_of_week(account: Account, now: datetime) -> tuple[dict[int, Openings], dict[int, int]]:

@@ -12,8 +12,7 @@ from django.http import HttpResponse
 from sendinglists import brand_hosts, domains
 from sendinglists.models import LinkDomain, SendingList
 from trackly.models import Account
-from trackly.pages.forms import Form, ModelForm
-from trackly.pages.links.binding import BoundLate, typed
+from trackly.pages.forms import Form, ModelForm, typed
 from trackly.pages.listing import Column, Listing, list_page
 from trackly.pages.visits import OWNER, Visit, act, page
 from trackly.showing import Badge, Shown
@@ -23,18 +22,18 @@ EMPTY = "No domain yet. Short links stand under the address of this service. A d
 _TAKEN = "This host is in use here already. If it is yours and you did not add it, ask support."
 
 
-class DomainForm(BoundLate, Form):
+class DomainForm(Form):
     host = forms.CharField(
         max_length=253, label="Host name", help_text="Such as go.example.com. A short one leaves more room in the message.",
         widget=forms.TextInput(attrs={"inputmode": "url", "spellcheck": "false", "autocapitalize": "none"}),
     )  # fmt: skip
     brand = forms.ChoiceField(required=False, label="Brand", help_text="Messages of its lists then name this host.")
 
-    def fit(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit) -> None:
         lists = visit.rows(SendingList).exclude(status=SendingList.State.DELETED).exclude(brand="")
         brands = lists.order_by("brand").values_list("brand", flat=True).distinct()[:200]
         free = domains.brands_without_host(visit.account.pk, brands)
-        self.fields["brand"].choices = [(brand, brand or ALL) for brand in free]  # type: ignore[attr-defined]
+        super().__init__(typed(visit), offers={"brand": [(brand, brand or ALL) for brand in free]})
 
     def clean_host(self) -> str:
         host = domains.read_host(self.cleaned_data["host"])
@@ -87,7 +86,7 @@ def listed(visit: Visit) -> HttpResponse:
 
 @page(sees=OWNER, changes=OWNER)
 def new(visit: Visit) -> HttpResponse:
-    form = DomainForm(visit, typed(visit))
+    form = DomainForm(visit)
     if visit.request.method == "POST" and form.is_valid() and (row := _added(visit, form)):
         visit.say("The domain was added. Two things make it work: its DNS record, and the proxy.")
         return visit.redirect("domain", row.pk)

@@ -13,9 +13,8 @@ from postbacks.models import Conversion, NetworkConnection, Offer
 from sendinglists.destinations import destination, validate_click_parameter, validate_destination
 from sendinglists.domains import short_url
 from sendinglists.models import Link
-from trackly.pages.forms import Form, ModelForm
+from trackly.pages.forms import Form, ModelForm, typed
 from trackly.pages.links import counting
-from trackly.pages.links.binding import BoundLate, typed
 from trackly.pages.listing import NEWEST, Column, Listing, list_page, newest
 from trackly.pages.visits import MEMBER, Visit, act, page
 from trackly.showing import Shown, money
@@ -41,7 +40,7 @@ class Filter(Form):
     name = forms.CharField(required=False, max_length=100, label="Name contains")
 
 
-class OfferForm(BoundLate, ModelForm):
+class OfferForm(ModelForm):
     window_days = forms.IntegerField(
         required=False, min_value=1, max_value=3650, label="Attribution window in days",
         help_text="A sale so many days after its click is late. Empty: as its network's contract says.",
@@ -62,18 +61,16 @@ class OfferForm(BoundLate, ModelForm):
         }
         widgets = {"destination": forms.TextInput(attrs={"inputmode": "url", "spellcheck": "false"})}
 
-    def fit(self, visit: Visit) -> None:
-        connections = self.fields["connection"]
-        connections.queryset = visit.rows(NetworkConnection).order_by("name")  # type: ignore[attr-defined]
-        connections.empty_label = "None"  # type: ignore[attr-defined]
-        self.fields["destination"].validators.append(validate_destination)
+    def __init__(self, visit: Visit, **options: Any) -> None:
+        connections = visit.rows(NetworkConnection).order_by("name")
+        super().__init__(typed(visit), offers={"connection": connections}, **options)
+        fields: dict[str, Any] = self.fields
+        fields["connection"].empty_label = "None"
+        fields["destination"].validators.append(validate_destination)
         unit = f"In {visit.account.currency}, or in the currency of its network's contract if that has one of its own."
-        self.fields["default_payout"].help_text = f"What a sale counts when the postback names no amount. {unit}"
-        self.fields[
-            "ceiling"
-        ].help_text = (
-            f"The most a sale may count that came without the postback token. {unit} Empty: the account's ceiling."
-        )
+        fields["default_payout"].help_text = f"What a sale counts when the postback names no amount. {unit}"
+        most = "The most a sale may count that came without the postback token."
+        fields["ceiling"].help_text = f"{most} {unit} Empty: the account's ceiling."
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -119,7 +116,7 @@ def listed(visit: Visit) -> HttpResponse:
     return list_page(
         visit, listing, visit.rows(Offer).select_related("connection", "account"),
         leads=lambda row: visit.url("offer", row.pk), template="pages/links/offers.html",
-        context={"newest": NEWEST if is_more else 0},
+        context={"newest": f"{NEWEST:,}" if is_more else ""},
     )  # fmt: skip
 
 
@@ -132,7 +129,7 @@ def _narrow(rows: QuerySet[Offer], chosen: Any, visit: Visit) -> QuerySet[Offer]
 
 @page(changes=MEMBER)
 def new(visit: Visit) -> HttpResponse:
-    form = OfferForm(visit, typed(visit), instance=Offer(account=visit.account))
+    form = OfferForm(visit, instance=Offer(account=visit.account))
     if visit.request.method == "POST" and form.is_valid():
         with transaction.atomic():
             row = form.save()
@@ -148,7 +145,7 @@ def new(visit: Visit) -> HttpResponse:
 def edit(visit: Visit, offer_id: int) -> HttpResponse:
     row = visit.one(Offer, pk=offer_id)
     name = row.name
-    form = OfferForm(visit, typed(visit), instance=row, initial=_plainly(row))
+    form = OfferForm(visit, instance=row, initial=_plainly(row))
     if visit.request.method == "POST" and form.is_valid():
         with transaction.atomic():
             form.save()

@@ -9,25 +9,23 @@ from django.utils import timezone
 
 from sendinglists import subscriptions
 from sendinglists.closings import Brands, NoSuchBrand
-from sendinglists.models import Contact, SendingList, Subscription, Suppression
+from sendinglists.models import Contact, SendingList, Subscription, SubscriptionChange, Suppression
 from trackly.pages.forms import Form
-from trackly.pages.messages.fields import Choosing
 from trackly.pages.visits import MEMBER, Visit, act, page
 from trackly.stories import without_numbers
 from trackly.stories.people import contact_story
 from trackly.text import clean
 
-# Where a decision came from, in the history of a subscription.
-BY_HAND = "person"
 _MOST_LISTS = 500
 _OUT = Subscription.State.OPTED_OUT
+_PERSON = SubscriptionChange.Origin.PERSON
 
 
-class OptOutForm(Choosing):
+class OptOutForm(Form):
     where = forms.ChoiceField(label="Opt out of")
 
 
-class OptInForm(Choosing):
+class OptInForm(Form):
     where = forms.ChoiceField(label="Opt in to")
     consent = forms.CharField(
         label="How consent was given anew",
@@ -43,7 +41,7 @@ class SuppressForm(Form):
     cause = forms.CharField(label="Why", max_length=200, help_text="Such as: asked by mail.")
 
 
-class LiftForm(Choosing):
+class LiftForm(Form):
     where = forms.ChoiceField(label="Open again for")
     cause = forms.CharField(label="Why", max_length=200)
 
@@ -62,7 +60,7 @@ def opt_out(visit: Visit, contact_id: int) -> HttpResponse:
     list_id, name = _chosen_list(visit, form.cleaned_data["where"])
     with transaction.atomic():
         at = timezone.now()
-        subscriptions.opt_out(visit.account.pk, [row.phone], list_id=list_id, origin=BY_HAND, at=at)
+        subscriptions.opt_out(visit.account.pk, [row.phone], list_id=list_id, origin=_PERSON, at=at)
         visit.audit(row, "opted out", f"of {name}")
     visit.say(f"Opted out of {name}: nothing is sent to this number from there any more.")
     return visit.redirect("contact", row.pk)
@@ -77,7 +75,7 @@ def opt_in(visit: Visit, contact_id: int) -> HttpResponse:
     list_id, name = _chosen_list(visit, form.cleaned_data["where"])
     assert list_id is not None
     with transaction.atomic():
-        n = subscriptions.opt_in(visit.account.pk, [row.phone], list_id=list_id, origin=BY_HAND, at=timezone.now())
+        n = subscriptions.opt_in(visit.account.pk, [row.phone], list_id=list_id, origin=_PERSON, at=timezone.now())
         visit.audit(row, "opted in", f"to {name}; consent: {form.cleaned_data['consent']}")
     _tell_opened(visit, row, name, n)
     return visit.redirect("contact", row.pk)

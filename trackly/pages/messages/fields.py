@@ -1,7 +1,6 @@
 """Owns the fields by which lists of this part are filtered: a phone in any spelling, a time from and to, one of the lists."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,20 +51,7 @@ class ChosenField(forms.ChoiceField):
         super().__init__(label=label, required=False, choices=[("", anything), *choices])
 
 
-class Choosing(Form):
-    """A form whose fields offer what the account has; `offers` names the choices of each."""
-
-    def __init__(self, data: Any = None, *, offers: Mapping[str, Choices], **options: Any) -> None:
-        # Before the form reads what was sent: it judges that by the choices.
-        self.base_fields = deepcopy(self.base_fields)  # type: ignore[misc]
-        for name, choices in offers.items():
-            offered = self.base_fields[name]
-            assert isinstance(offered, forms.ChoiceField)
-            offered.choices = list(choices)
-        super().__init__(data, **options)
-
-
-class Filter(Choosing):
+class Filter(Form):
     """What stands in the address of a list."""
 
     def __init__(self, visit: Visit, **offers: Choices) -> None:

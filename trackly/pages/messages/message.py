@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from postbacks.models import Click, Conversion
 from sendinglists import subscriptions
-from sendinglists.models import Contact, Link, Message, SendingList
-from trackly.pages.messages.contact import BY_HAND
-from trackly.pages.messages.fields import Choosing
+from sendinglists.models import Contact, Link, Message, SendingList, SubscriptionChange
+from trackly.pages.forms import Form
 from trackly.pages.visits import MEMBER, Visit, act, page
 from trackly.showing import Shown, To, money
 from trackly.stories import Story, Table, without_numbers
@@ -27,7 +26,7 @@ LIVE_FOR = timedelta(days=1)
 _MOST_CLICKS = 5_000
 
 
-class OptOutForm(Choosing):
+class OptOutForm(Form):
     where = forms.ChoiceField(label="Opt this number out of")
 
 
@@ -54,7 +53,7 @@ def opt_out(visit: Visit, message: str) -> HttpResponse:
             visit.account.pk,
             [row.to],
             list_id=row.sending_list_id if is_list else None,
-            origin=BY_HAND,
+            origin=SubscriptionChange.Origin.PERSON,
             at=timezone.now(),
         )
         visit.audit(visit.one(Contact, phone=row.to), "opted out", f"of {where}, from message {row.public_id}")

@@ -111,6 +111,12 @@ class Filter(AnyFilter):
         return str(self.cleaned_data.get(name) or "")
 
     @property
+    def days_asked(self) -> str:
+        """A date that was given speaks for itself."""
+        is_dated = self.cleaned_data.get("since") or self.cleaned_data.get("until")
+        return self.chosen("days") or ("own" if is_dated else "30")
+
+    @property
     def parts(self) -> str:
         return self.chosen("split") or "day"
 
@@ -127,7 +133,7 @@ class Filter(AnyFilter):
     @property
     def span(self) -> Span:
         """Whole days up to now, or the last 24 hours."""
-        zone, now, days = self.zone, self.visit.now, self.chosen("days") or "30"
+        zone, now, days = self.zone, self.visit.now, self.days_asked
         today = now.astimezone(zone).date()
         since, until = _midnight(today - timedelta(days=29), zone), now
         if days == "own":
@@ -166,7 +172,7 @@ def rows_of(visit: Visit) -> QuerySet[Conversion]:
 
 def reached(rows: QuerySet[Conversion], visit: Visit, form: Filter) -> QuerySet[Conversion]:
     """Of a time that is over, only what was written by then or soon after: not the newest rows of all are looked through."""
-    if form.chosen("days") != "own" or _is_named(form.cleaned_data):
+    if form.days_asked != "own" or _is_named(form.cleaned_data):
         return rows
     earned = visit.rows(Conversion).filter(received_at__gte=form.span.until + _WRITTEN_WITHIN, is_test=False)
     after = earned.exclude(kind="").order_by("received_at").values_list("pk", flat=True).first()

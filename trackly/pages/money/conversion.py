@@ -16,7 +16,6 @@ from postbacks.judging import NAMES_NO_CLICK, is_settled
 from postbacks.models import Conversion, NetworkConnection
 from postbacks.verdicts import BY_REQUEST, Verdict
 from trackly.pages.forms import Form
-from trackly.pages.messages.fields import Choosing
 from trackly.pages.visits import MEMBER, Visit, act, page
 from trackly.stories.conversions import conversion_story
 
@@ -33,7 +32,7 @@ class RejectForm(Form):
     reason = forms.CharField(label="Why? (if you want to say)", max_length=300, required=False)
 
 
-class AssignForm(Choosing):
+class AssignForm(Form):
     connection = forms.ChoiceField(label="To which connection?")
 
     def __init__(self, data: Any = None, *, visit: Visit, row: Conversion) -> None:
@@ -118,11 +117,7 @@ def _buttons(visit: Visit, row: Conversion, bound: Form | None) -> list[Button]:
     if row.verdict != Verdict.TEST and (row.kind or row.verdict not in BY_REQUEST):
         sure = "It will count in no total, and that cannot be undone. Mark it as a test?"
         explain = "It counts in no total any more."
-        buttons.append(
-            Button(
-                verb="test", label="Mark as a test", form=form(WhyForm), explain=explain, sure=sure, tone="btn-danger"
-            )
-        )
+        buttons.append(Button(verb="test", label="Mark as a test", form=form(WhyForm), explain=explain, sure=sure))
     return buttons
 
 

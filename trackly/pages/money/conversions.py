@@ -20,6 +20,7 @@ from trackly.stories.rows import link, state_of
 
 # So many parts stand in the table; further ones are named in a sentence.
 _MOST_PARTS = 200
+_MOST_CHARACTERS = 18
 _NAMES: dict[str, type[Model]] = {"offer": Offer, "connection": NetworkConnection, "list": SendingList}
 _TONES = {"approved": "good", "pending": "wait", "rejected": "bad"}
 # What does not narrow the list to some of the postbacks of the time.
@@ -28,6 +29,11 @@ _TIME = frozenset({"days", "since", "until", "by", "clock", "split"})
 
 def _status(row: Conversion) -> Shown:
     return Badge(row.get_status_display(), tone_of(row.status)) if row.kind else None
+
+
+def _cut(text: str) -> str:
+    """The whole stands on the postback's own page."""
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 LISTING = Listing(
@@ -40,8 +46,8 @@ LISTING = Listing(
         Column(title="Payout", show=lambda row: money(row.payout, row.currency), is_number=True),
         Column(title="Offer", show=lambda row: link(row.offer), is_minor=True),
         Column(title="Connection", show=lambda row: link(row.connection) or row.network, is_minor=True),
-        Column(title="Transaction", show=lambda row: row.transaction_id, is_minor=True),
-        Column(title="Click id", show=lambda row: row.click_text[:64], is_minor=True),
+        Column(title="Transaction", show=lambda row: _cut(row.transaction_id), is_minor=True),
+        Column(title="Click id", show=lambda row: _cut(row.click_text), is_minor=True),
         Column(title="Message", show=lambda row: link(row.message, "message"), is_minor=True),
     ),
     empty="No postback came in this time. Choose a longer one, or check a network's set-up with its tester.",
@@ -84,7 +90,7 @@ def listed(visit: Visit, form: Filter) -> Sheet:
     # Narrowed once the newest rows are taken, and not before: or all would be read to find out which those are.
     listing = replace(LISTING, narrow=lambda rows, chosen, visit: narrowed(rows, form, visit))
     # The time is always bounded, so always only the newest rows are looked through.
-    form.cleaned_data["days"] = form.chosen("days") or "30"
+    form.cleaned_data["days"] = form.days_asked
     sheet = read(
         visit,
         listing,

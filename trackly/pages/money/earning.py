@@ -76,7 +76,13 @@ def read(account: Account, span: Span, *, split: str, only: dict[str, str], is_t
     # Told apart by where they begin: to ask for the day of each row in its zone takes longer than to read it.
     all_days = span.days
     midnights = [datetime.combine(day, time(), span.zone) for day in all_days[1:]]
-    values = {"account": account.pk, "since": span.since, "until": span.until, "midnights": midnights, **chosen}
+    values: dict[str, Any] = {
+        "account": account.pk,
+        "since": span.since,
+        "until": span.until,
+        "midnights": midnights,
+        **chosen,
+    }
     shape = _BY_CLICK if span.by_click else _BY_POSTBACK
     statement = _STATEMENT.format(
         **shape,
@@ -89,7 +95,8 @@ def read(account: Account, span: Span, *, split: str, only: dict[str, str], is_t
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         rows = cursor.fetchall()
-    days, parts = [], []
+    days: list[Entry] = []
+    parts: list[Entry] = []
     for of_days, day, part, *rest in rows:
         entry = Entry(part=part if of_days else all_days[day], **dict(zip(_COLUMNS, rest, strict=True)))
         if is_trusted in (None, entry.is_trusted):

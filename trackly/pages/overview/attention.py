@@ -13,12 +13,13 @@ from postbacks.models import NetworkConnection
 from postbacks.verdicts import Verdict
 from sendinglists import setup
 from sendinglists.models import ProviderAccount, SendingList
-from trackly.pages.overview.calling import cause, strangers
+from trackly.pages.overview.calling import strangers
 from trackly.pages.overview.figures import share
 from trackly.pages.overview.health import Known
 from trackly.pages.overview.numbers import SENT, Sums
 from trackly.pages.visits import Visit
 from trackly.showing import counted, lasting, money
+from trackly.stories.standings import label
 from trackly.support.waiting import BEHIND_AFTER, Waiting
 from webhooks.inbound.models import Source
 
@@ -113,7 +114,7 @@ def refused(visit: Visit, found: Known) -> Iterator[Need]:
         noun, source = ("postback", Source.POSTBACK) if is_network else ("callback", Source.WEBHOOK)
         for word, n in found.called(row).refused.most_common():
             was = "was" if n == 1 else "were"
-            said = f"{row.name}: {counted(n, noun)} of the last 24 hours {was} refused: {cause(word)}."
+            said = f"{row.name}: {counted(n, noun)} of the last 24 hours {was} refused: {label(word)}."
             url = visit.url("requests", source=source.value, party_id=row.pk, cause=word)
             yield Need(tone="bad", sentence=said, url=url, label="Look at them")
 
@@ -122,7 +123,7 @@ def refused_unnamed(visit: Visit) -> Iterator[Need]:
     """What named this account, and was refused before it was known whose it is."""
     nouns = {Source.WEBHOOK.value: "callback", Source.POSTBACK.value: "postback"}
     for (source, word), n in strangers(visit.account.pk, visit.now).most_common():
-        said = f"{counted(n, nouns[source])} of the last 24 hours named this account and nothing in it: {cause(word)}."
+        said = f"{counted(n, nouns[source])} of the last 24 hours named this account and nothing in it: {label(word)}."
         url = visit.url("requests", source=source, cause=word)
         yield Need(tone="wait", sentence=said, url=url, label="Look at them")
 
@@ -164,7 +165,7 @@ _ASKS = {
 def conversions(visit: Visit) -> Iterator[Need]:
     """Postbacks of a week that do not count yet, with the money they spoke of."""
     ns, sums, is_all = _at_stake(visit.account.pk, visit.now)
-    for verdict, (tone, words, label) in _ASKS.items():
+    for verdict, (tone, words, asks) in _ASKS.items():
         if not ns[verdict]:
             continue
         amounts = ", ".join(money(amount, currency) for currency, amount in sorted(sums[verdict].items()) if amount > 0)
@@ -173,7 +174,7 @@ def conversions(visit: Visit) -> Iterator[Need]:
         url = visit.url("conversions", days=7, verdict=verdict.value)
         if verdict == Verdict.UNKNOWN_CLICK:
             url = visit.url("unmatched")
-        yield Need(tone=tone, sentence=f"{said[:1].upper()}{said[1:]}", url=url, label=label)
+        yield Need(tone=tone, sentence=f"{said[:1].upper()}{said[1:]}", url=url, label=asks)
 
 
 def _at_stake(account_id: int, now: datetime) -> tuple[Counter[str], dict[str, dict[str, Decimal]], bool]:

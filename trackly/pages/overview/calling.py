@@ -13,18 +13,15 @@ from django.db import connection
 
 from postbacks import networks
 from trackly.columns import columns
+from trackly.stories.standings import REFUSED
 from trackly.totals import hour_of
 from webhooks import providers
-from webhooks.inbound.callers import ENOUGH_HOURS, HOUR, LEARNED, Caller
-from webhooks.inbound.models import Cause, Source, Standing
+from webhooks.inbound.callers import Caller, Who, callers_of
+from webhooks.inbound.models import Source, Standing
 
 # Who stopped so long ago is not missed any more; and as far back failures are looked for that nobody replayed.
 LOOKED_BACK = timedelta(days=30)
-REFUSED = frozenset([*Cause.values[1:], Standing.OVER_QUOTA.value])
 LET_IN = frozenset([Standing.ACCEPTED.value, Standing.FAILED.value])
-_LABELS: dict[str, str] = dict([*Standing.choices, *Cause.choices[1:]])
-# Source, provider or network, and id.
-Who = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,38 +56,20 @@ class Calls:
         return self.caller is not None and self.caller.is_silent and self.caller.quiet_for < LOOKED_BACK
 
 
-def cause(standing: str) -> str:
-    """Why it was refused, in words that continue a sentence."""
-    words = _LABELS.get(standing, standing)
-    return words[:1].lower() + words[1:]
-
-
 def calls(whose: Sequence[Who], now: datetime) -> dict[Who, Calls]:
-    """Of each of these, in one statement."""
-    if not whose:
-        return {}
-    day_ago = hour_of(now) - timedelta(hours=23)
+    """Of each of these; nobody's are left out."""
+    known = callers_of(whose, now)
+    found = {who: Calls(caller=known.get(who)) for who in whose}
+    if not known:
+        return found
     with connection.cursor() as cursor:
-        asked: list[Any] = [*columns(whose), LEARNED.days, now - HOUR, day_ago, hour_of(now - LOOKED_BACK)]
-        cursor.execute(_CALLS, asked)
-        return {row[:3]: _calls(row[:3], *row[3:], now=now) for row in cursor.fetchall()}
-
-
-def _calls(
-    who: Who, last_at: datetime | None, gap: timedelta | None, hours: int,
-    words: list[str] | None, ns: list[int] | None, ats: list[datetime] | None, failed: int, *, now: datetime,
-) -> Calls:  # fmt: skip
-    if last_at is None:
-        return Calls(caller=None)
-    quiet = max(now - last_at, timedelta(0))
-    has_habits = quiet > HOUR and hours >= ENOUGH_HOURS and gap is not None
-    source, slug, party_id = who
-    caller = Caller(
-        source=source, slug=slug, party_id=party_id, last_at=last_at, quiet_for=quiet,
-        usual_quiet=gap - HOUR if has_habits and gap is not None else None,
-    )  # fmt: skip
-    counts = Counter(dict(zip(words or (), ns or (), strict=True)))
-    return Calls(caller=caller, counts=counts, last_at=dict(zip(words or (), ats or (), strict=True)), failed=failed)
+        cursor.execute(_CALLS, [*columns(known), hour_of(now) - timedelta(hours=23), hour_of(now - LOOKED_BACK)])
+        for *who, words, ns, ats, failed in cursor.fetchall():
+            source, slug, party_id = who
+            counts, last_at = dict(zip(words, ns, strict=True)), dict(zip(words, ats, strict=True))
+            key = (source, slug, party_id)
+            found[key] = Calls(caller=known[key], counts=Counter(counts), last_at=last_at, failed=failed)
+    return found
 
 
 def strangers(account_id: int, now: datetime) -> Counter[tuple[str, str]]:
@@ -109,29 +88,10 @@ def strangers(account_id: int, now: datetime) -> Counter[tuple[str, str]]:
         return Counter({(source, word): n for source, word, n in cursor.fetchall()})
 
 
-# To the last hour of each, and through its last days along the index. Habits are asked for of who is quiet for an hour.
 _CALLS = """
-SELECT party.source, party.slug, party.id, newest.last_at, habit.gap, habit.hours, day.words, day.ns, day.ats,
+SELECT party.source, party.slug, party.id, coalesce(day.words, '{}'), coalesce(day.ns, '{}'), coalesce(day.ats, '{}'),
        coalesce(failed.n, 0)::bigint
 FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS party (source, slug, id)
-LEFT JOIN LATERAL (
-    SELECT hour FROM webhooks_requesttotal total
-    WHERE total.source = party.source AND total.slug = party.slug AND total.party_id = party.id AND n > 0
-    ORDER BY hour DESC LIMIT 1
-) latest ON true
-CROSS JOIN LATERAL (
-    SELECT max(last_at) AS last_at FROM webhooks_requesttotal total
-    WHERE total.source = party.source AND total.slug = party.slug AND total.party_id = party.id
-      AND total.hour = latest.hour AND n > 0
-) newest
-CROSS JOIN LATERAL (
-    SELECT max(gap) AS gap, count(*) AS hours
-    FROM (SELECT hour - lag(hour) OVER (ORDER BY hour) AS gap FROM (
-        SELECT DISTINCT hour FROM webhooks_requesttotal total
-        WHERE total.source = party.source AND total.slug = party.slug AND total.party_id = party.id
-          AND hour BETWEEN latest.hour - make_interval(days => %s) AND latest.hour AND latest.hour <= %s
-    ) AS active) AS gaps
-) AS habit
 CROSS JOIN LATERAL (
     SELECT array_agg(standing) AS words, array_agg(n) AS ns, array_agg(last_at) AS ats FROM (
         SELECT standing, sum(n)::bigint AS n, max(last_at) AS last_at FROM webhooks_requesttotal total

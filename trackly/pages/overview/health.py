@@ -10,11 +10,12 @@ from django.db.models import Exists, OuterRef
 
 from postbacks.models import Conversion, NetworkConnection, Offer
 from sendinglists.models import ProviderAccount, SendingList
-from trackly.pages.overview.calling import Calls, Who, calls, cause
+from trackly.pages.overview.calling import Calls, Who, calls
 from trackly.pages.overview.figures import share
 from trackly.pages.overview.numbers import DELIVERED, FAILED, SENT, Sums
 from trackly.pages.visits import Visit
 from trackly.showing import Badge, ago, counted, lasting, tone_of
+from trackly.stories.standings import label
 from webhooks.inbound.models import Source
 
 WebhookState = ProviderAccount.WebhookState
@@ -147,7 +148,7 @@ def _refusals(heard: Calls, noun: str) -> str:
     n, of = refused.total(), refused.total() + heard.let_in
     ((word, most),) = refused.most_common(1)
     which = f"{n:,} of {of:,} {noun}s" if n < of else f"All {n:,} {noun}s" if n > 1 else f"The only {noun}"
-    return f"{which} of the last 24 hours refused, {'mostly: ' if most < n else ''}{cause(word)}."
+    return f"{which} of the last 24 hours refused, {'mostly: ' if most < n else ''}{label(word)}."
 
 
 def _silence(heard: Calls) -> str:

@@ -1,46 +1,33 @@
 """Owns the page of one provider account: how its webhooks stand, what came of it, and the buttons that change nothing it is."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 from django.utils import timezone
 
 from sendinglists import setup
-from sendinglists.callbacks import callback_url
 from sendinglists.forms import old_credentials
 from sendinglists.models import ProviderAccount, SendingList
 from trackly.doctor import accounts, house
-from trackly.doctor.findings import Finding, Level, warning
+from trackly.doctor.findings import worst_first
 from trackly.models import AddressPolicy
 from trackly.pages.sending.panel import holds_token, named_for, panel, shown_url
 from trackly.pages.visits import MEMBER, OWNER, Visit, act, page
-from trackly.showing import Badge, Phone, Shown
+from trackly.showing import Phone, Shown
 from trackly.stories import Table
 from trackly.stories.rows import link, state_of
 from webhooks import providers
-from webhooks.orders import CannotUse, StepState
+from webhooks.orders import CannotUse
 
 # Long enough to change the URL at a provider by hand.
 OVERLAP = timedelta(hours=24)
 MOST_LISTS = 100
-_LEVELS = {
-    StepState.DONE: Level.GOOD,
-    StepState.WARNING: Level.WARNING,
-    StepState.BY_HAND: Level.NOTE,
-    StepState.WAITING: Level.NOTE,
-    StepState.FAILED: Level.BAD,
-}
-_WORKER = "Tell whoever runs this service. What was acknowledged waits meanwhile and is not lost."
 _ADDRESSES = {
     AddressPolicy.OFF: "any address",
     AddressPolicy.LOG: "any address; unknown ones are noted",
     AddressPolicy.ENFORCE: "the provider's known addresses alone",
 }
-_TONES = {Level.GOOD: "good", Level.NOTE: "note", Level.WARNING: "wait", Level.BAD: "bad"}
 
 
 def one(visit: Visit, credentials_id: int) -> ProviderAccount:
@@ -137,37 +124,12 @@ def check(visit: Visit, credentials_id: int) -> HttpResponse:
 def examine(visit: Visit, credentials_id: int) -> HttpResponse:
     """Asks the provider and our own address; slow, and changes nothing."""
     row = one(visit, credentials_id)
-    found = [
-        {"finding": finding, "badge": Badge(Level(finding.level).label, _TONES[finding.level])}
-        for finding in _findings(row, visit)
-    ]
+    found = worst_first([*accounts.examine(row, visit.now, may_call=True), house.worker(visit.now)])
     template = "_findings" if visit.wants_part else "examined"
     return visit.render(
         f"pages/sending/{template}.html",
         {"title": f"Check of {row.name}", "row": row, "found": found, "at": timezone.now()},
     )
-
-
-def _findings(row: ProviderAccount, visit: Visit) -> Iterator[Finding]:
-    """What the doctor looks at of a provider account, told to its owner; the worst first."""
-    found = list(_looked_at(row, visit))
-    order = [Level.BAD, Level.WARNING, Level.NOTE, Level.GOOD]
-    yield from sorted(found, key=lambda finding: order.index(finding.level))
-
-
-def _looked_at(row: ProviderAccount, visit: Visit) -> Iterator[Finding]:
-    for said in setup.warnings(row):
-        yield warning("Set-up", said, "Change or check the credentials on this page, then configure again.")
-    if settings.PUBLIC_BASE_URL:
-        yield house.reach("Callback URL", callback_url(row), "callback URL", method="HEAD")
-    for title, outcome in setup.look(row):
-        yield Finding(level=_LEVELS[outcome.state], about=title, said=outcome.said, fix=outcome.fix)
-    worker = house.worker(visit.now)
-    yield replace(worker, fix=_WORKER if worker.level == Level.BAD else "")
-    yield replace(accounts.heard(row, visit.now), about="Reports of the last hour")
-    for finding in accounts.refused(row, visit.now):
-        fix = "The failed webhooks name the cause of each; what was refused for old credentials can be replayed there."
-        yield replace(finding, about="Refused callbacks", fix=fix if finding.fix else "")
 
 
 @act(changes=OWNER)

@@ -13,8 +13,9 @@ from trackly.pages.visits import Visit
 from trackly.showing import Shown, without_phones
 from trackly.stories.provider_accounts import masked
 from trackly.stories.rows import state_of
+from trackly.stories.standings import LABELS
 from webhooks.inbound.callers import last_called
-from webhooks.inbound.models import Cause, RequestTotal, Source, Standing
+from webhooks.inbound.models import RequestTotal, Source, Standing
 from webhooks.orders import StepState
 
 State = ProviderAccount.WebhookState
@@ -23,7 +24,6 @@ LASTS = timedelta(minutes=15)
 MOST_STEPS = 300
 # Neither of these is a refusal.
 _FINE = (Standing.ACCEPTED, Standing.PROBE, Standing.DISCARDED)
-_LABELS = dict([*Standing.choices, *Cause.choices])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def refusals(row: ProviderAccount, now: datetime) -> tuple[tuple[str, int], ...]
         source=Source.WEBHOOK, slug=row.provider, party_id=row.pk, hour__gt=now - timedelta(days=1)
     )
     counted = totals.exclude(standing__in=_FINE).values_list("standing").annotate(n=Sum("n"))
-    found = [(_LABELS.get(standing, standing), n) for standing, n in counted if n]
+    found = [(LABELS.get(standing, standing), n) for standing, n in counted if n]
     return tuple(sorted(found, key=lambda entry: -entry[1]))
 
 

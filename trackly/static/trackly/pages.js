@@ -77,6 +77,18 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach((form) => { delete form.dataset.sent; }));
 
+// --- a button whose request takes a while says so: <button data-busy="Trying the credentials…">
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button || !button.dataset.busy || event.defaultPrevented) return;
+  button.dataset.words = button.textContent;
+  button.textContent = button.dataset.busy;
+  button.setAttribute("aria-busy", "true");
+  announce(button.dataset.busy);
+});
+// Back by the browser's own button: as it was.
+addEventListener("pageshow", () => document.querySelectorAll("[data-words]").forEach((button) => { button.textContent = button.dataset.words; button.removeAttribute("aria-busy"); }));
+
 // --- charts: <canvas data-chart="ID"> draws {labels, series: [{name, values, tone}], kind, unit} of the json_script with that id
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const drawn = new Map();
