@@ -81,6 +81,19 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not upward, f"{module} may not import {upward}"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in SOURCES
+        if module_of(path).startswith(("trackly.pages", "trackly.stories", "trackly.templatetags.pages"))
+    ],
+    ids=module_of,
+)
+def test_what_an_accounts_people_see_needs_no_code_of_the_staff(path: Path) -> None:
+    assert not {name for name in imports_of(path) if name.startswith(("trackly.support", "trackly.admin"))}
+
+
 @pytest.mark.parametrize("path", [path for path in SOURCES if level_of(module_of(path)) == 1], ids=module_of)
 def test_adapters_are_pure(path: Path) -> None:
     forbidden = {

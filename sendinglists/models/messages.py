@@ -179,7 +179,9 @@ class LinkDomain(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     host = models.CharField(max_length=253, unique=True, help_text="Such as go.example.com; lower case.")
     brand = models.CharField(max_length=100, blank=True, help_text="Empty: every brand without one of its own.")
-    token = models.CharField(max_length=26, default=new_token, help_text="What the host must answer when it is checked.")
+    token = models.CharField(
+        max_length=26, default=new_token, help_text="What the host must answer when it is checked."
+    )
     checked_at = models.DateTimeField(null=True, blank=True, help_text="When it was last seen to reach this service.")
     check_cause = models.CharField(max_length=500, blank=True, help_text="Why it did not, when it was last tried.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -10,7 +10,7 @@ from sendinglists.models import Link
 from tests import factories
 from tests.pages.conftest import Person
 from trackly.models import Account
-from trackly.pages.links import counting
+from trackly.pages.links import clicks, counting
 
 
 @pytest.fixture
@@ -46,6 +46,18 @@ def test_clicks_are_found_by_id_link_offer_and_campaign(viewer: Person, link: Li
     assert ids(viewer.get("clicks", campaign="Summer", who="all")) == ["machine", "mine"]
 
 
+def test_a_links_clicks_are_found_however_many_newer_ones_others_have(
+    viewer: Person, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clicks, "NEWEST", 2)
+    opened(link, "mine")
+    factories.ClickFactory.create_batch(
+        3, link=factories.LinkFactory(offer__connection__account=link.account), account=link.account
+    )
+    assert ids(viewer.get("clicks", code="summer")) == ["mine"]
+    assert "mine" not in ids(viewer.get("clicks"))
+
+
 def test_another_accounts_link_and_click_are_not_found(viewer: Person, other: Account) -> None:
     foreign = factories.LinkFactory(offer__connection__account=other, code="foreign")
     opened(foreign, "theirs")
@@ -70,17 +82,17 @@ def test_a_day_is_the_accounts_own_day(viewer: Person, link: Link) -> None:
 
 def test_the_ids_of_a_time_are_found_by_halving(link: Link) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    clicks = []
+    found = []
     for n in range(40):
         # Another account's stand between.
         factories.ClickFactory(at=start)
-        clicks.append(opened(link, f"c{n}", at=start + timedelta(hours=n)))
+        found.append(opened(link, f"c{n}", at=start + timedelta(hours=n)))
     for first, last in ((0, 40), (5, 9), (39, 40), (0, 1)):
         begin, end = start + timedelta(hours=first, minutes=-30), start + timedelta(hours=last, minutes=-30)
         before, within = counting.ids_between(link.account, begin, end)
         assert (
             list(Click.objects.filter(account=link.account, pk__gt=before, pk__lte=within).order_by("pk"))
-            == clicks[first:last]
+            == found[first:last]
         )
 
 

@@ -173,3 +173,10 @@ def test_requests_are_turned_by_their_time_and_uid(owner: Person) -> None:
     third = turn(owner, second, "next")
     assert on(first) + on(second) + on(third) == expected
     assert on(turn(owner, third, "prev")) == on(second)
+
+
+def test_a_number_that_matters_little_is_left_out_on_a_phone_as_well(owner: Person) -> None:
+    factories.InboundRequestFactory(account=owner.account, state="failed")
+    said = owner.get("requests").content.decode()
+    assert '<th scope="col" class="tk-number tk-minor">We answered</th>' in said
+    assert '<td class="tk-number tk-minor">' in said

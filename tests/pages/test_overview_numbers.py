@@ -18,14 +18,12 @@ from tests import factories
 from tests.postbacks.requests import postback
 from tests.webhooks.calls import OURS, reply, report, tell
 from trackly.models import Account, HourlyTotal
+from trackly.pages.kinds import DELIVERED, FAILED, SENT
 from trackly.pages.overview import figures
 from trackly.pages.overview.numbers import (
     APPROVED,
     CLICKED,
-    DELIVERED,
-    FAILED,
     PENDING,
-    SENT,
     SPANS,
     UNVERIFIED,
     Sums,

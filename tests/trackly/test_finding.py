@@ -14,8 +14,8 @@ from django.urls import reverse
 
 from tests import factories
 from trackly.signing import new_token, token_hash
-from trackly.support import sources
 from trackly.stories.terms import phones_of, read
+from trackly.support import sources
 from trackly.support.ways import change_url
 from trackly.totals import hour_of
 from webhooks.inbound.models import Cause, RequestTotal

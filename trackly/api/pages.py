@@ -28,5 +28,7 @@ def _open(cursor: str, noun: str) -> int:
     try:
         return cursors.read(cursor, noun)
     except cursors.BadCursor as error:
-        said = "The cursor is not one of this list. Take next_cursor of the page before, unchanged, or begin without one."
+        said = (
+            "The cursor is not one of this list. Take next_cursor of the page before, unchanged, or begin without one."
+        )
         raise Problem(400, "invalid_cursor", said) from error

@@ -99,7 +99,9 @@ def clock(now: datetime) -> Finding:
 def worker(now: datetime) -> Finding:
     """Whether anybody works off what was acknowledged."""
     last = WorkerRun.objects.order_by("-beat_at").first()
-    start = "Whoever runs this service starts one: python manage.py work. What was acknowledged waits and is not lost."
+    start = (
+        "Start one: python manage.py work; whoever runs this service can. What was acknowledged waits and is not lost."
+    )
     if last is None:
         return bad("Worker", "No worker ever ran.", start)
     alive = WorkerRun.objects.filter(ended_at__isnull=True, beat_at__gt=now - 3 * BEAT).count()

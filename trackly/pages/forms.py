@@ -40,6 +40,7 @@ class _Styled(forms.BaseForm):
     def _offer(self, name: str, offer: Offered) -> None:
         field = self.fields[name]
         if isinstance(field, forms.ModelChoiceField):
+            assert isinstance(offer, QuerySet)
             field.queryset = offer
         else:
             assert isinstance(field, forms.ChoiceField)

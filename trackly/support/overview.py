@@ -26,8 +26,9 @@ from trackly.support.cards import Card
 from trackly.support.health import PartyHealth, failed_log
 from trackly.support.outgoing_queue import outgoing_cards
 from trackly.support.permissions import may_see
-from trackly.support.waiting import inbox_card, look
+from trackly.support.waiting import inbox_card
 from trackly.totals import ZERO, hour_of
+from trackly.waiting import look
 from webhooks.inbound.callers import by_hour
 from webhooks.inbound.models import Cause, FailedWebhook, InboundRequest, Source, Standing, State
 from webhooks.statuses import FINAL, Status

@@ -68,7 +68,10 @@ def listed(visit: Visit) -> HttpResponse:
     rows = _rows(visit, asked).select_related("link", "offer", "message", "sending_list")
     context: dict[str, Any] = {}
     if not visit.wants_part:
-        context = {"totals": counting.totals(visit.account, visit.now), "newest": f"{NEWEST:,}" if _is_windowed(asked) else ""}
+        context = {
+            "totals": counting.totals(visit.account, visit.now),
+            "newest": f"{NEWEST:,}" if _is_windowed(asked) else "",
+        }
     return list_page(
         visit, _LISTING, rows, form=form, template="pages/links/clicks.html", context=context,
         leads=lambda row: visit.url("click", row.click_id),

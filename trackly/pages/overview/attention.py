@@ -13,14 +13,15 @@ from postbacks.models import NetworkConnection
 from postbacks.verdicts import Verdict
 from sendinglists import setup
 from sendinglists.models import ProviderAccount, SendingList
+from trackly.pages.kinds import SENT
 from trackly.pages.overview.calling import strangers
 from trackly.pages.overview.figures import share
 from trackly.pages.overview.health import Known
-from trackly.pages.overview.numbers import SENT, Sums
+from trackly.pages.overview.numbers import Sums
 from trackly.pages.visits import Visit
 from trackly.showing import counted, lasting, money
 from trackly.stories.standings import label
-from trackly.support.waiting import BEHIND_AFTER, Waiting
+from trackly.waiting import BEHIND_AFTER, Waiting
 from webhooks.inbound.models import Source
 
 WebhookState = ProviderAccount.WebhookState

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from trackly.pages.overview.numbers import APPROVED, DELIVERED, FAILED, SENT, Sums
+from trackly.pages.kinds import DELIVERED, FAILED, SENT
+from trackly.pages.overview.numbers import APPROVED, Sums
 from trackly.showing import money
 from trackly.totals import ZERO
 

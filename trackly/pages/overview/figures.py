@@ -7,19 +7,9 @@ from datetime import date
 from decimal import Decimal
 
 from trackly.models import ExchangeRate
+from trackly.pages.kinds import DELIVERED, FAILED, NOT_SENT, SENT
 from trackly.pages.overview import numbers
-from trackly.pages.overview.numbers import (
-    APPROVED,
-    CLICKED,
-    DELIVERED,
-    FAILED,
-    NOT_SENT,
-    PENDING,
-    REJECTED,
-    SENT,
-    UNVERIFIED,
-    Sums,
-)
+from trackly.pages.overview.numbers import APPROVED, CLICKED, PENDING, REJECTED, UNVERIFIED, Sums
 from trackly.pages.visits import Visit
 from trackly.showing import counted, money
 from trackly.totals import ZERO

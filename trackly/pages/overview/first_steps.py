@@ -7,7 +7,7 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, 
 from postbacks.models import Conversion, NetworkConnection, Offer
 from sendinglists.models import Link, Message, ProviderAccount, SendingList
 from trackly.models import Account, HourlyTotal
-from trackly.pages.overview.numbers import DELIVERED
+from trackly.pages.kinds import DELIVERED
 from trackly.pages.visits import Visit
 
 # Among so many newest messages a delivered test is looked for; what is no test stands in the totals.

@@ -10,9 +10,10 @@ from django.db.models import Exists, OuterRef
 
 from postbacks.models import Conversion, NetworkConnection, Offer
 from sendinglists.models import ProviderAccount, SendingList
+from trackly.pages.kinds import DELIVERED, FAILED, SENT
 from trackly.pages.overview.calling import Calls, Who, calls
 from trackly.pages.overview.figures import share
-from trackly.pages.overview.numbers import DELIVERED, FAILED, SENT, Sums
+from trackly.pages.overview.numbers import Sums
 from trackly.pages.visits import Visit
 from trackly.showing import Badge, ago, counted, lasting, tone_of
 from trackly.stories.standings import label

@@ -14,21 +14,17 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
+from trackly.pages.kinds import NOT_SENT, SENT
 from trackly.totals import ZERO, hour_of
-from webhooks.statuses import FINAL, Status
+from webhooks.statuses import Status
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-_STATES = tuple(f"message_{status}" for status in Status)
-DELIVERED = (f"message_{Status.DELIVERED}", f"message_{Status.READ}")
-NOT_SENT = (f"message_{Status.DROPPED}",)
-FAILED = tuple(sorted({f"message_{status}" for status in FINAL} - {*DELIVERED, *NOT_SENT}))
-# Whatever has a state beyond queued was handed over, unless it was decided here that it must not go.
-SENT = tuple(kind for kind in _STATES if kind not in (*NOT_SENT, f"message_{Status.QUEUED}"))
 APPROVED, UNVERIFIED = ("conversion",), ("conversion_unverified",)
 PENDING = ("conversion_pending", "conversion_pending_unverified")
 REJECTED = ("conversion_rejected", "conversion_rejected_unverified")
 _KINDS = [
-    "message", *_STATES, *APPROVED, *UNVERIFIED, *PENDING, *REJECTED, "click", "bot_click", "counted_click", "reply", "opt_out",
+    "message", *(f"message_{status}" for status in Status), *APPROVED, *UNVERIFIED, *PENDING, *REJECTED, "click", "bot_click",
+    "counted_click", "reply", "opt_out",
 ]  # fmt: skip
 # First openings of a message by a person; an opening of a link without a message has no list.
 CLICKED = "clicked_message"

@@ -9,7 +9,7 @@ from trackly.pages.overview.figures import conversions_url, figures, revenue
 from trackly.pages.overview.first_steps import first_steps
 from trackly.pages.overview.health import health, known
 from trackly.pages.visits import Visit, page
-from trackly.support.waiting import look
+from trackly.waiting import look
 
 
 @page()

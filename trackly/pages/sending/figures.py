@@ -8,13 +8,10 @@ from django.db.models import Q, Sum
 
 from sendinglists.models import SendingList
 from trackly.models import HourlyTotal
+from trackly.pages.kinds import DELIVERED, FAILED, NOT_SENT, SENT
 from trackly.totals import hour_of
-from webhooks.statuses import FINAL, Status
 
 _DAY, _WEEK = timedelta(hours=24), timedelta(days=7)
-# What reached the phone, and what never will.
-_ARRIVED = (Status.DELIVERED, Status.READ)
-_LOST = tuple(sorted(FINAL - {*_ARRIVED}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +33,10 @@ class Figure:
 
 def sent_lately(account_id: int, list_ids: Collection[int], now: datetime) -> dict[int, Sent]:
     """Of these lists; one that sent nothing is missing."""
-    kinds = {"message", *(f"message_{status}" for status in _ARRIVED)}
     rows = HourlyTotal.objects.filter(
-        account_id=account_id, hour__gt=hour_of(now) - _DAY, kind__in=kinds, list_id__in=list_ids
+        account_id=account_id, hour__gt=hour_of(now) - _DAY, kind__in=SENT, list_id__in=list_ids
     )
-    summed = rows.values("list_id").annotate(
-        sent=Sum("n", filter=Q(kind="message")), delivered=Sum("n", filter=~Q(kind="message"))
-    )
+    summed = rows.values("list_id").annotate(sent=Sum("n"), delivered=Sum("n", filter=Q(kind__in=DELIVERED)))
     return {row["list_id"]: Sent(row["sent"] or 0, row["delivered"] or 0) for row in summed}
 
 
@@ -60,9 +54,10 @@ def of_list(row: SendingList, now: datetime) -> list[Figure]:
         return Figure(name=name, day=f"{sum(day for day, _ in counts):,}", week=f"{sum(week for _, week in counts):,}")
 
     return [
-        line("Messages", "message"),
-        line("Delivered", *(f"message_{status}" for status in _ARRIVED)),
-        line("Failed or not sent", *(f"message_{status}" for status in _LOST)),
+        line("Sent", *SENT),
+        line("Delivered", *DELIVERED),
+        line("Failed", *FAILED),
+        line("Not sent", *NOT_SENT),
         line("Reports", "report"),
         line("Replies", "reply"),
         line("Opt-outs", "opt_out"),
