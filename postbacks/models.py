@@ -21,6 +21,10 @@ from trackly.signing import new_token, token_hash
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]+")
 
 
+# Every process reads them again and again, between two webhooks.
+MOST_ADDRESSES = 500
+
+
 class NetworkConnection(models.Model):
     """One account's contract with one affiliate network, and the token its postback URL carries."""
 
@@ -85,8 +89,12 @@ class NetworkConnection(models.Model):
             raise ValidationError({"click_parameter": "Letters, digits, '_', '-' and '.', as the name of a parameter."})
         # A postback's word is compared in lower case.
         self.status_words = {word.strip().lower(): value for word, value in words.items()}
+        addresses = tuple(self.addresses.split())
+        if len(addresses) > MOST_ADDRESSES:
+            said = f"At most {MOST_ADDRESSES} addresses or ranges; write a range instead of its addresses."
+            raise ValidationError({"addresses": said})
         try:
-            parse_networks(tuple(self.addresses.split()))
+            parse_networks(addresses)
         except ValueError as error:
             raise ValidationError({"addresses": str(error)}) from error
 

@@ -92,10 +92,10 @@ def _known(header: str) -> tuple[int, str] | None:
 
 
 def _load() -> _Hosts:
-    rows = list(LinkDomain.objects.values_list("host", "account_id", "token", "id"))
+    rows = list(LinkDomain.objects.filter(removed_at=None).values_list("host", "account_id", "token", "id"))
     by_name = {host: (account_id, token) for host, account_id, token, _ in rows}
     return _Hosts(by_name=by_name, newest=max((row[3] for row in rows), default=0))
 
 
 def _newest() -> int:
-    return LinkDomain.objects.aggregate(newest=Max("id"))["newest"] or 0
+    return LinkDomain.objects.filter(removed_at=None).aggregate(newest=Max("id"))["newest"] or 0

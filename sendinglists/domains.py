@@ -3,16 +3,18 @@
 import ipaddress
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http.request import validate_host
 
 from sendinglists.models import Link, LinkDomain
 from trackly.calls import Answer, Barred, Call, Dialogue, Unanswered, Unreached
+from trackly.models import Account
 from trackly.outgoing import hold_now
 from trackly.parties import Recent
 from trackly.signing import token_hash
@@ -20,6 +22,8 @@ from trackly.signing import token_hash
 PROOF_PATH = "/.well-known/trackly/"
 # Somebody waits for it.
 CHECK_S = 20.0
+# The DNS record of a host that was removed may still lead here: whoever added it next would speak under its brand.
+HELD_FOR = timedelta(days=30)
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 # Names that no public name server knows.
 _PRIVATE = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".invalid", ".onion")
@@ -63,7 +67,7 @@ def _hosts(account_id: int) -> list[_Host]:
 
 
 def _load(account_id: int) -> list[_Host]:
-    rows = LinkDomain.objects.filter(account_id=account_id)
+    rows = LinkDomain.objects.filter(account_id=account_id, removed_at=None)
     return [_Host(row.brand, row.host, row.checked_at is not None and not row.check_cause) for row in rows]
 
 
@@ -107,6 +111,26 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_held(host: str, account_id: int, now: datetime) -> bool:
+    """True where this account may not add it: somebody has it, or another account gave it up only lately."""
+    row = LinkDomain.objects.filter(host=host).first()
+    return row is not None and not _is_free(row, account_id, now)
+
+
+def _is_free(row: LinkDomain, account_id: int, now: datetime) -> bool:
+    return row.removed_at is not None and (row.account_id == account_id or row.removed_at + HELD_FOR <= now)
+
+
+def add(account: Account, host: str, brand: str, now: datetime) -> LinkDomain:
+    """A host that is_held() found free. One that was removed begins anew, and is checked again. Raises IntegrityError when it, or
+    the brand, was taken in this very moment."""
+    with transaction.atomic():
+        former = LinkDomain.objects.select_for_update().filter(host=host).first()
+        if former is not None and _is_free(former, account.pk, now):
+            former.delete()
+        return LinkDomain.objects.create(account=account, host=host, brand=brand)
 
 
 def proof(token: str) -> str:
@@ -153,5 +177,6 @@ def _wrong(domain: LinkDomain, answer: Answer) -> str:
 
 def brands_without_host(account_id: int, brands: Iterable[str]) -> list[str]:
     """Those of these brands ('' stands for all) that have no host yet."""
-    taken = set(LinkDomain.objects.filter(account_id=account_id).values_list("brand", flat=True))
+    rows = LinkDomain.objects.filter(account_id=account_id, removed_at=None)
+    taken = set(rows.values_list("brand", flat=True))
     return [brand for brand in dict.fromkeys(("", *brands)) if brand not in taken]

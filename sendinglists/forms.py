@@ -139,7 +139,7 @@ class CredentialsForm(forms.ModelForm):
         except CannotUse as error:
             self.add_error(None, self._refusal(error))
 
-    def _refusal(self, error: CannotUse, instead: str = "") -> str:
+    def _refusal(self, error: Exception, instead: str = "") -> str:
         typed = [item.label for item in self._config() if item.secret and self.cleaned_data.get(PREFIX + item.name)]
         again = f" What is secret is not shown again, so type it once more: {', '.join(typed)}." if typed else ""
         return f"{error} Nothing was saved.{instead}{again}"

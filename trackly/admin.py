@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -38,6 +39,8 @@ from webhooks import providers
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# Second factors are nobody's to look at; docs/operations.md tells how a lost one is taken away.
+admin.site.unregister(Authenticator)
 
 
 @admin.register(User)
@@ -119,7 +122,13 @@ class ExchangeRateAdmin(EvidencePage):
 
 @admin.register(LinkDomain)
 class LinkDomainAdmin(EvidencePage):
-    list_display = ["host", "account", "brand", columns.when("checked_at", "Last seen to reach us")]
+    list_display = [
+        "host",
+        "account",
+        "brand",
+        columns.when("checked_at", "Last seen to reach us"),
+        columns.when("removed_at", "Removed"),
+    ]
     list_select_related = ["account"]
     list_filter = [("account", AutocompleteSelectFilter)]
     search_fields = ["=host"]

@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "sendinglists.brand_hosts.brand_hosts",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "trackly.pages.no_store.no_store",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -166,6 +167,8 @@ SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
 ACCOUNT_ADAPTER = "trackly.pages.people.adapter.Adapter"
 ACCOUNT_FORMS = {"login": "trackly.pages.people.forms.SignInForm"}
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
+# Its form says which addresses have a user: to whoever holds one invitation not without end.
+ACCOUNT_RATE_LIMITS = {"invitation": "10/10m/ip,10/10m/key"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 # An address is proved where a mail can be sent to it.

@@ -185,9 +185,18 @@ class LinkDomain(models.Model):
     checked_at = models.DateTimeField(null=True, blank=True, help_text="When it was last seen to reach this service.")
     check_cause = models.CharField(max_length=500, blank=True, help_text="Why it did not, when it was last tried.")
     created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since then nothing is answered under it; its account holds it for 30 days more.",
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "brand"], name="linkdomain_brand_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "brand"], condition=models.Q(removed_at__isnull=True), name="linkdomain_brand_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.host

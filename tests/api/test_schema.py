@@ -1,6 +1,9 @@
 """The schema: valid, complete, and true of what is answered."""
 
 import json
+import os
+import subprocess
+import sys
 from io import StringIO
 from typing import Any
 from urllib.parse import quote
@@ -170,3 +173,18 @@ def test_every_example_works_as_it_stands(us: Caller, path: str, method: str, op
 def test_whatever_is_sent_the_answer_is_one_the_schema_names(case: Any, us: Caller) -> None:
     case.headers["X-Api-Key"] = us.key
     case.call_and_validate(checks=CHECKS)
+
+
+def test_two_who_ask_first_at_once_both_get_it() -> None:
+    """In a process of its own: what the generator loads is loaded once in each."""
+    script = (
+        "import django; django.setup()\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from trackly.api.schema import document\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = {future.result() for future in [pool.submit(document) for _ in range(8)]}\n"
+        "print(len(found))\n"
+    )
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "trackly.settings"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=False)
+    assert done.stdout.strip() == "1", done.stderr[-2000:]

@@ -31,7 +31,9 @@ def _of(account: Account, page: URLPattern) -> Iterator[tuple[str, str]]:
     # Of a page of several parameters, one is a verb: a button.
     if "GET" not in getattr(page.callback, "methods", ()) or len(names) > 1 or page.name in _FILES:
         return
-    for value in _values(account, names[0]) if names else [None]:
+    # Of messages, only tests have that page.
+    name = "test" if page.name == "test_message" else "".join(names[:1])
+    for value in _values(account, name) if names else [None]:
         args = [account.public_id] if value is None else [account.public_id, value]
         yield str(page.name), reverse(f"pages:{page.name}", args=args)
 
@@ -46,6 +48,8 @@ def _values(account: Account, name: str) -> list[Any]:
     match name:
         case "message":
             row, field = newest(Message, status=Status.DELIVERED), "public_id"
+        case "test":
+            row, field = newest(Message, is_test=True), "public_id"
         case "code":
             row, field = newest(Link, offer__isnull=False), "code"
         case "click":

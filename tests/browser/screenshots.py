@@ -32,7 +32,7 @@ STAFFS = {
 # Name -> page of the account, by its name in the URL table.
 OWNERS = {
     "overview": "overview",
-    "message": "test_message",
+    "message": "message",
     "connection": "connection",
     "conversions": "conversions",
 }

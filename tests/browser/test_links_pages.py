@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 from sendinglists import brand_hosts, domains
 from sendinglists.models import Link
@@ -90,3 +90,32 @@ def test_clicks_appear_without_reload_while_it_is_live(owner: Callable[..., Page
     link = Link.objects.get(code="summer")
     factories.ClickFactory(link=link, click_id="justnow")
     page.locator("a[href$='/clicks/justnow/']").wait_for()
+
+
+@pytest.mark.parametrize("context", WIDTHS, indirect=True, ids=["wide", "phone"])
+def test_on_a_phone_the_filters_are_folded_until_they_are_asked_for(
+    owner: Callable[..., Page], account: Account, context: BrowserContext
+) -> None:
+    page = owner(account)
+    page.goto(f"{page.url}clicks/")
+    fold = page.locator("summary", has_text="Filter")
+    if page.viewport_size == WIDTHS[1]["viewport"]:
+        assert not page.get_by_label("Campaign").is_visible()
+        fold.click()
+    assert fold.is_visible() == (page.viewport_size == WIDTHS[1]["viewport"])
+    page.get_by_label("Campaign").fill("Summer sale")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    page.wait_for_url("**campaign=Summer+sale**")
+    assert page.get_by_label("Campaign").is_visible()
+
+
+@pytest.mark.parametrize("context", [{**size, "java_script_enabled": False} for size in WIDTHS], indirect=True)
+def test_without_scripts_the_filters_can_be_reached(owner: Callable[..., Page], account: Account) -> None:
+    page = owner(account)
+    page.goto(f"{page.url}clicks/")
+    fold = page.locator("summary", has_text="Filter")
+    if fold.is_visible():
+        fold.click()
+    page.get_by_label("Campaign").fill("Summer sale")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    page.wait_for_url("**campaign=Summer+sale**")

@@ -55,7 +55,7 @@ def party(acme: FakeAcme) -> ProviderAccount:
     )
     for n in range(4):
         message = factories.MessageFactory(
-            sending_list=lists[0], to=f"+1415555010{n}", body="Trail shoes at half the price until Sunday.",
+            sending_list=lists[0], to=f"+1415555010{n}", body="Trail shoes at half the price until Sunday.", is_test=n == 0,
             created_at=now - timedelta(minutes=n), sent_at=now,
         )  # fmt: skip
         factories.DeliveryEventFactory(

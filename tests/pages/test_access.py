@@ -47,8 +47,9 @@ def _link(account: Account) -> Any:
 
 def _message(account: Account) -> Any:
     sending_list = _list(account)
+    # A test: it has the page of every message, and one of its own.
     return factories.MessageFactory(
-        account=account, sending_list=sending_list, provider_account=sending_list.provider_account
+        account=account, sending_list=sending_list, provider_account=sending_list.provider_account, is_test=True
     )
 
 

@@ -10,6 +10,7 @@ from postbacks import networks
 from tests import factories
 from tests.pages.conftest import Person
 from trackly.models import Account
+from trackly.pages.calling_out import may_call
 from trackly.pages.help.checks import CHECKS
 from trackly.retries import INBOUND
 from trackly.showing import lasting
@@ -58,6 +59,15 @@ def test_running_asks_for_each_answer_by_itself(owner: Person) -> None:
 
 def test_without_scripts_all_answers_stand_on_one_page(owner: Person) -> None:
     assert words(owner.get("troubleshoot", run="all")).count('class="tk-check"') == len(CHECKS)
+
+
+def test_while_another_check_runs_only_what_calls_nobody_is_answered(owner: Person) -> None:
+    slow = [check for check in CHECKS.values() if check.is_slow]
+    with may_call(owner.account):
+        assert "Another check is running" in words(owner.get("troubleshoot_one", slow[0].key))
+        assert "Another check is running" not in words(owner.get("troubleshoot_one", "clock"))
+        assert words(owner.get("troubleshoot", run="all")).count("Another check is running") == len(slow)
+    assert "Another check is running" not in words(owner.get("troubleshoot", run="all"))
 
 
 def test_a_viewer_runs_nothing(viewer: Person) -> None:

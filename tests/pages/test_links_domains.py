@@ -1,6 +1,7 @@
 """The pages of brand domains and of the fall-back: owners change them, everybody reads how they stand."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,6 +94,42 @@ def test_a_removed_host_answers_no_more(owner: Person, domain: LinkDomain, clien
     assert client.get("/c/x", headers={"host": "go.acme.com"}).status_code == 404
     owner.post("domain_remove", domain.pk)
     assert client.get("/c/x", headers={"host": "go.acme.com"}).status_code == 400
+
+
+def test_a_removed_host_is_told_nowhere(owner: Person, domain: LinkDomain) -> None:
+    LinkDomain.objects.update(checked_at=factories.now())
+    assert domains.base_url(owner.account.pk) == "https://go.acme.com"
+    owner.post("domain_remove", domain.pk)
+    assert domains.base_url(owner.account.pk) == "https://hooks.example.com"
+    assert "https://go.acme.com" not in domains.known_base_urls(owner.account.pk)
+    assert "No domain yet" in owner.client.get(owner.url("domains")).content.decode()
+    for name in ("domain", "domain_check", "domain_remove"):
+        assert owner.post(name, domain.pk).status_code in (404, 405)
+    assert owner.get("domain", domain.pk).status_code == 404
+
+
+def test_a_brand_whose_domain_was_removed_takes_another(owner: Person, domain: LinkDomain) -> None:
+    owner.post("domain_remove", domain.pk)
+    owner.post("domain_new", host="new.acme.com", brand="")
+    assert LinkDomain.objects.get(removed_at=None).host == "new.acme.com"
+
+
+def test_who_removed_a_host_may_add_it_again_and_it_is_checked_anew(owner: Person, domain: LinkDomain) -> None:
+    LinkDomain.objects.update(checked_at=factories.now())
+    owner.post("domain_remove", domain.pk)
+    owner.post("domain_new", host="go.acme.com", brand="")
+    row = LinkDomain.objects.get()
+    assert (row.account, row.removed_at, row.checked_at) == (owner.account, None, None)
+
+
+@pytest.mark.parametrize(("days", "is_free"), [(29, False), (30, True)])
+def test_a_removed_host_is_anybodys_after_thirty_days(
+    rival: Person, domain: LinkDomain, client: Any, days: int, is_free: bool
+) -> None:
+    LinkDomain.objects.update(removed_at=factories.now() - timedelta(days=days))
+    rival.post("domain_new", host="go.acme.com", brand="")
+    assert LinkDomain.objects.filter(account=rival.account).exists() == is_free
+    assert LinkDomain.objects.count() == 1
 
 
 @pytest.mark.parametrize("who", ["member", "viewer"])

@@ -215,3 +215,12 @@ def test_a_full_part_is_taken_whole(member: Person) -> None:
     lines = [f"+1415555{n:04d}" for n in range(1000, 1000 + sheets.MOST_ROWS + 1)]
     words = b"".join(upload(member, "phone\n" + "\n".join(lines)).streaming_content).decode()
     assert "1,001 numbers closed." in words
+
+
+def test_the_page_of_a_contact_is_named_by_its_number_masked_for_who_may_only_look(
+    member: Person, viewer: Person, contact: Contact
+) -> None:
+    assert "<h1>+14155550173</h1>" in member.get("contact", contact.pk).content.decode()
+    seen = viewer.get("contact", contact.pk).content.decode()
+    assert "<h1>+141••••••73</h1>" in seen
+    assert "14155550173" not in seen

@@ -484,3 +484,28 @@ def test_more_than_can_be_accepted_at_once_are_asked_for_again(
 @pytest.mark.parametrize("upto", ["", "x", "9" * 40, "-1"])
 def test_a_made_up_number_accepts_nothing_it_should_not(held: Conversion, member: Person, upto: str) -> None:
     assert member.post("conversions_accept", upto=upto).status_code == 302
+
+
+def test_amounts_at_stake_in_several_currencies_read_as_a_list(owner: Person, world: World) -> None:
+    for currency in ("EUR", "GBP", "USD"):
+        row(account=world.account, verdict="held", kind="", payout=5, currency=currency)
+    assert "3 postbacks worth 5.00 EUR, 5.00 GBP and 5.00 USD came without the token" in words(owner.get("conversions"))
+
+
+def test_what_needs_somebody_beyond_four_things_is_folded(owner: Person, world: World) -> None:
+    verdicts = ["held", "bad_secret", "status_unmapped", "unknown_click"]
+    for verdict in verdicts:
+        row(account=world.account, verdict=verdict, kind="", received_at=factories.now() - 2 * HOURS)
+    assert "tk-needs-more" not in words(owner.get("conversions"))
+    for verdict in ("literal_macro", "bad_payout"):
+        row(account=world.account, verdict=verdict, kind="")
+    above, _, folded = words(owner.get("conversions")).partition("<summary>2 more</summary>")
+    assert [verdict for verdict in verdicts if f"verdict={verdict}&" in above] == verdicts
+    assert "verdict=literal_macro&" in folded
+    assert "verdict=bad_payout&" in folded
+
+
+def test_the_verdict_stands_above_what_may_be_done_about_it(member: Person, world: World) -> None:
+    held = row(account=world.account, verdict="held", kind="")
+    page = words(member.get("conversion", f"{held.request_uid}-{held.item}"))
+    assert 0 < page.index("tk-headline") < page.index("What you can do") < page.index("Facts")

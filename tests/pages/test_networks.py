@@ -392,3 +392,10 @@ def test_a_page_full_of_hits_and_offers_stays_within_its_queries(
     with django_assert_max_num_queries(19):
         page = words(owner.get("connection", connection.pk, link=link.code, fired=uid, since=since))
     assert page.count("tk-hits") == 1
+
+
+def test_no_network_is_chosen_before_somebody_chooses(owner: Person) -> None:
+    choices = owner.get("connection_new").context["form"].fields["network"].choices
+    assert next(iter(choices)) == ("", "Choose the network")
+    answer = owner.post("connection_new", network="", name="Mine")
+    assert answer.context["form"].errors["network"] == ["This field is required."]

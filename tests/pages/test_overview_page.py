@@ -249,6 +249,23 @@ def test_without_a_public_address_every_url_is_wrong(owner: Person, settings: An
     assert needs(owner)[0][1].startswith("PUBLIC_BASE_URL is not set")
 
 
+@pytest.mark.parametrize(
+    ("base", "tone"),
+    [
+        ("http://127.0.0.1:8000", "note"),
+        ("http://localhost:8000", "note"),
+        ("http://[::1]:8000", "note"),
+        ("http://hooks.example.com", "bad"),
+        ("http://localhost.example.com", "bad"),
+    ],
+)
+def test_an_address_without_https_is_urgent_unless_it_is_ones_own_machine(
+    owner: Person, settings: Any, base: str, tone: str
+) -> None:
+    settings.PUBLIC_BASE_URL = base
+    assert [found for found, said in needs(owner) if said.startswith(f"The public address is {base}")] == [tone]
+
+
 def test_credentials_that_are_refused_or_wait_for_a_hand_are_needs(owner: Person, party: ProviderAccount) -> None:
     ProviderAccount.objects.update(check_cause="The key was withdrawn.", webhook_state=WebhookState.BY_HAND)
     assert ("bad", "Main keys: The credentials: The key was withdrawn.") in needs(owner)

@@ -275,11 +275,11 @@ def test_new_credentials_leave_the_old_valid_until_the_date_in_the_zone_of_the_a
 ) -> None:
     Account.objects.update(time_zone="Asia/Tokyo")
     row = held()
-    fields = {"name": "N", "setting_base_url": HOME, "setting_password": "new", "keep_old_until": "2999-01-01T09:00"}
+    fields = {"name": "N", "setting_base_url": HOME, "setting_password": "new", "keep_old_until": "2099-01-01T09:00"}
     owner.client.post(owner.url("credentials_change", row.pk), fields)
     row.refresh_from_db()
     assert [entry["values"]["password"] for entry in row.credentials] == ["new", "pass"]
-    assert row.credentials[1]["until"].startswith("2999-01-01T00:00") or "+09:00" in row.credentials[1]["until"]
+    assert row.credentials[1]["until"].startswith("2099-01-01T00:00") or "+09:00" in row.credentials[1]["until"]
     assert row.webhook_state == State.WORKING
     assert "Withdraw old ones" in owner.get("credentials", row.pk).text
     owner.post("credentials_withdraw", row.pk)

@@ -29,6 +29,21 @@ def test_name_currency_zone_and_ceiling_are_kept_and_audited(owner: Person, acco
     assert (entry.verb, entry.user) == ("changed", owner.user)
 
 
+@pytest.mark.parametrize(("held", "shown"), [("10000", "10000"), ("99.5", "99.5"), ("0.000001", "0.000001")])
+def test_the_ceiling_is_shown_without_empty_decimals_and_sent_back_unchanged(
+    owner: Person, account: Account, held: str, shown: str
+) -> None:
+    Account.objects.filter(pk=account.pk).update(payout_ceiling=Decimal(held))
+    form = owner.get("settings").context["form"]
+    assert str(form["payout_ceiling"].value()) == shown
+    assert f'value="{shown}"' in str(form["payout_ceiling"])
+    sent = {name: str(form[name].value()) for name in form.fields}
+    owner.post("settings", **sent)
+    account.refresh_from_db()
+    assert account.payout_ceiling == Decimal(held)
+    assert AuditEntry.objects.get(account=account).detail == ""
+
+
 @pytest.mark.parametrize(("name", "value"), [("currency", "XXX"), ("time_zone", "Mars/Base"), ("payout_ceiling", "0")])
 def test_what_makes_no_sense_is_said_at_its_field_and_nothing_is_kept(
     owner: Person, account: Account, name: str, value: str

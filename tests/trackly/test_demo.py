@@ -72,6 +72,7 @@ def approved(currency: str, **of: object) -> Decimal:
 def test_the_ledger_says_what_is_in_the_tables_and_a_second_run_counts_only_its_own(base: str) -> None:
     text = play(base)
     assert "\nIt adds up.\n" in text
+    assert f"Look at it: {base}/ as owner, or {base}/admin/ as staff (account: " in text
     first = ledger(text)
     assert first["counted: entered in the timeline of a message"] == DeliveryEvent.objects.count()
     assert first["still parked: the message never came"] == ParkedReport.objects.count() > 0

@@ -10,7 +10,10 @@ from threading import Timer
 from typing import Any
 
 import pytest
-from django.db import OperationalError, ProgrammingError
+from django.contrib.sessions.models import Session
+from django.db import OperationalError, ProgrammingError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from tests import factories
 from trackly import wake, worker
@@ -167,3 +170,26 @@ def test_the_command_stops_at_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     assert WorkerRun.objects.get().ended_cleanly is True
+
+
+def test_sessions_that_ended_a_day_ago_are_deleted_in_one_statement_the_oldest_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = timezone.now()
+    for hours in (25, 72, 48, 23, -24):
+        Session.objects.create(session_key=str(hours), expire_date=now - timedelta(hours=hours))
+    monkeypatch.setattr(work, "SESSIONS", 2)
+    with CaptureQueriesContext(connection) as asked:
+        assert work.forget_sessions(now) == 2
+    assert [query["sql"].split()[0] for query in asked] == ["BEGIN", "DELETE", "COMMIT"]
+    assert set(Session.objects.values_list("pk", flat=True)) == {"25", "23", "-24"}
+    assert work.forget_sessions(now) == 1
+    assert set(Session.objects.values_list("pk", flat=True)) == {"23", "-24"}
+
+
+def test_the_worker_looks_for_ended_sessions_every_hour() -> None:
+    Session.objects.create(session_key="ended", expire_date=timezone.now() - timedelta(days=2))
+    (chore,) = [chore for chore in work.build().chores if chore.name == "sessions"]
+    chore.do(timezone.now())
+    assert chore.every == timedelta(hours=1)
+    assert not Session.objects.exists()

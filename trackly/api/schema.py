@@ -1,6 +1,7 @@
 """Owns the schema and its page: public, because they tell of the API and of nobody's data."""
 
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -10,15 +11,23 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.negotiation import BaseContentNegotiation
 
+_ONE_AT_A_TIME = Lock()
+
 
 def only_ours(endpoints: list[Any]) -> list[Any]:
     """Hook: of all views the API's, each by its address without the slash at the end."""
     return [entry for entry in endpoints if entry[0].startswith("/api/v2/") and not entry[0].endswith("/")]
 
 
-@cache
 def document() -> bytes:
     """The schema as JSON. It costs a tenth of a second and changes with the code alone."""
+    # Its generator loads classes by and by, and two threads at it at once trip over each other.
+    with _ONE_AT_A_TIME:
+        return _document()
+
+
+@cache
+def _document() -> bytes:
     schema = SchemaGenerator().get_schema(request=None, public=True)
     return bytes(OpenApiJsonRenderer().render(schema, renderer_context={}))
 

@@ -1,9 +1,11 @@
 """Owns how forms of these pages look, every field with its label, help and errors in one template; and what they offer."""
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms.renderers import TemplatesSetting
 
@@ -19,6 +21,21 @@ _CLASSES: dict[type[forms.Widget], str] = {
     forms.Select: "form-select",
     forms.SelectMultiple: "form-select",
 }
+
+
+def within_reach(day: date) -> None:
+    """Validator of a day or moment: at the ends of the calendar there is no day before or after, nor the same in another zone."""
+    if not 2000 <= day.year < 2100:
+        raise ValidationError("Choose a day between 2000 and 2099.")
+
+
+class DayField(forms.DateField):
+    """An optional day to look for."""
+
+    default_validators = [within_reach]
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
 
 class _Styled(forms.BaseForm):

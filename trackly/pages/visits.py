@@ -23,12 +23,14 @@ from django.utils import timezone
 from trackly import audit
 from trackly.models import Account, Membership
 from trackly.pages import ways
+from trackly.showing import plain
 
 M = TypeVar("M", bound=Model)
 Role = Membership.Role
 OWNER, MEMBER, VIEWER = Role.OWNER, Role.MEMBER, Role.VIEWER
 # What each may do, all that stand before it may as well.
 _RANK = {VIEWER: 0, MEMBER: 1, OWNER: 2}
+_LONGEST_TITLE = 200
 _SAID = {
     MEMBER: "You are a viewer of this account: you see everything but change nothing. Its owner can make you a member.",
     OWNER: "Only an owner of this account may do this.",
@@ -76,7 +78,9 @@ class Visit:
     def one(self, rows: QuerySet[M] | type[M], **lookup: Any) -> M:
         """The account's one row, or 404; another account's is as unknown as one that was never made."""
         found = self.rows(rows) if isinstance(rows, type) else rows.filter(account=self.account)
-        row = found.filter(**lookup).first()
+        # The database knows no text with a NUL, and fails when it is asked for one.
+        is_text = not any("\0" in value for value in lookup.values() if isinstance(value, str))
+        row = found.filter(**lookup).first() if is_text else None
         if row is None:
             raise Http404("There is no such thing in this account.")
         return row
@@ -90,7 +94,11 @@ class Visit:
         return ways.way(self.account, to)
 
     def render(self, template: str, context: dict[str, Any] | None = None, status: int = 200) -> HttpResponse:
-        return render(self.request, template, {"visit": self, **(context or {})}, status=status)
+        """A `title` often names what strangers named: in it nothing acts."""
+        told = {"visit": self, **(context or {})}
+        if "title" in told:
+            told["title"] = plain(str(told["title"]), _LONGEST_TITLE)
+        return render(self.request, template, told, status=status)
 
     def redirect(self, name: str, *args: Any, **query: Any) -> HttpResponse:
         return HttpResponseRedirect(self.url(name, *args, **query))

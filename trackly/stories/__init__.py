@@ -5,7 +5,7 @@ A story answers, from the top: how does it stand, why, what should be done, what
 exactly was said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -88,24 +88,29 @@ def without_numbers(story: Story) -> Story:
     known = {cell.number for cell in cells if isinstance(cell, Phone)}
     if story.is_revealed or not known:
         return story
+    return rewritten(story, lambda text: without_phones(text, known))
+
+
+def rewritten(story: Story, write: Callable[[str], str]) -> Story:
+    """The story with each of its texts as `write` has it; the exchange is left as it is."""
 
     def hide(value: Shown) -> Shown:
         match value:
             case str():
-                return without_phones(value, known)
+                return write(value)
             case Raw(text):
-                return Raw(without_phones(text, known))
+                return Raw(write(text))
             case Link(text, url):
-                return Link(without_phones(text, known), url)
+                return Link(write(text), url)
             case To(text=text):
-                return replace(value, text=without_phones(text, known))
+                return replace(value, text=write(text))
             case _:
                 return value
 
     return replace(
         story,
-        headline=without_phones(story.headline, known),
-        why=tuple(without_phones(sentence, known) for sentence in story.why),
+        headline=write(story.headline),
+        why=tuple(write(sentence) for sentence in story.why),
         facts=tuple((label, hide(value)) for label, value in story.facts),
         moments=tuple(
             replace(moment, what=hide(moment.what), detail=hide(moment.detail), source=hide(moment.source))

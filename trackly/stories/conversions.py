@@ -233,7 +233,12 @@ def _acts_on_sales(row: Conversion) -> list[Act]:
         )
     elif is_open or (row.kind and row.kind != Kind.ADJUSTMENT and row.status in STANDING):
         acts.append(
-            Act(verb="reject", label="Reject", ask="Why?", explain="It earns nothing, whatever comes later; audited")
+            Act(
+                verb="reject",
+                label="Reject",
+                ask="Why is it rejected?",
+                explain="It earns nothing, whatever comes later; audited",
+            )
         )
     if row.verdict in PROMOTABLE and row.status in STANDING and not takes_back(row):
         acts.append(Act(verb="promote", label="Count as a further sale", explain="It was no repetition; audited"))

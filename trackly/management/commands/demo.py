@@ -50,7 +50,8 @@ class Command(BaseCommand):
         if ledger.wrong:
             sys.exit(1)
         self.stdout.write(
-            f"See it in the admin: {base}/admin/ (account: {run.stage.account}, campaign: {run.campaign.name})."
+            f"Look at it: {base}/ as owner, or {base}/admin/ as staff (account: {run.stage.account},"
+            f" campaign: {run.campaign.name})."
         )
 
 

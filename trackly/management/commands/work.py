@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.core.management.base import BaseCommand
 
 from postbacks import clicks, conversions
@@ -37,6 +38,8 @@ RESULTS: dict[str, dict[str, str]] = {
 }
 # Rows that miss their partner by moments are swept often; the old ones seldom, for as long as they are kept.
 YOUNG, YOUNG_EVERY, ALL_EVERY = timedelta(hours=1), timedelta(seconds=3), timedelta(minutes=10)
+# Sessions deleted at once; in a day that is more than end in one.
+SESSIONS = 10_000
 Sweep = Callable[[datetime, datetime], int]
 
 
@@ -103,6 +106,7 @@ def build(*, nudge: Callable[[], None] = lambda: None) -> Worker:
             ),
             Chore(name="clicks", every=timedelta(seconds=1), do=lambda now: clicks.tally()),
             Chore(name="forget", every=timedelta(hours=1), do=forget),
+            Chore(name="sessions", every=timedelta(hours=1), do=alone("sessions", forget_sessions)),
         ],
     )
 
@@ -163,6 +167,12 @@ def forget(now: datetime) -> None:
     RefusalTally.objects.filter(bucket__lt=oldest).delete()
     ParkedReport.objects.filter(received_at__lt=oldest).delete()
     RequestTotal.objects.filter(hour__lt=now - timedelta(days=settings.RETENTION_POSTBACKS_DAYS)).delete()
+
+
+def forget_sessions(now: datetime) -> int:
+    """Delete sessions that ended a day ago or longer, the oldest first; how many."""
+    ended = Session.objects.filter(expire_date__lt=now - timedelta(days=1)).order_by("expire_date")
+    return Session.objects.filter(pk__in=ended.values("pk")[:SESSIONS]).delete()[0]
 
 
 def _ever(now: datetime) -> datetime:

@@ -13,6 +13,7 @@ from sendinglists import setup
 from sendinglists.models import ProviderAccount
 from trackly.doctor import accounts, house
 from trackly.doctor.findings import Finding, bad, good, named, note, warning, worst_first
+from trackly.pages.calling_out import Busy, may_call
 from trackly.pages.visits import MEMBER, Visit, page
 from trackly.showing import ago, counted
 
@@ -36,10 +37,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A check that ran."""
+    """A check that ran, or that could not begin."""
 
     check: Check
     findings: list[Finding]
+    is_busy: bool = False
+    """Another one is running; this one did not."""
 
 
 def _address(visit: Visit) -> Iterable[Finding]:
@@ -151,7 +154,7 @@ def troubleshoot(visit: Visit) -> HttpResponse:
         "title": "When data is missing",
         "checks": CHECKS.values(),
         "is_running": run == "1",
-        "answers": [_answer(visit, check) for check in CHECKS.values()] if run == "all" else [],
+        "answers": _all(visit) if run == "all" else [],
         "has_address": bool(settings.PUBLIC_BASE_URL),
     }
     return visit.render("pages/help/troubleshoot.html", context)
@@ -167,7 +170,30 @@ def one(visit: Visit, check: str) -> HttpResponse:
     return visit.render("pages/help/_answer.html" if visit.wants_part else "pages/help/answer.html", context)
 
 
+def _all(visit: Visit) -> list[Answered]:
+    """What needs no call is answered in any case."""
+    try:
+        with may_call(visit.account):
+            return [_looked(visit, check) for check in CHECKS.values()]
+    except Busy:
+        return [_busy(check) if check.is_slow else _looked(visit, check) for check in CHECKS.values()]
+
+
 def _answer(visit: Visit, check: Check) -> Answered:
+    if not check.is_slow:
+        return _looked(visit, check)
+    try:
+        with may_call(visit.account):
+            return _looked(visit, check)
+    except Busy:
+        return _busy(check)
+
+
+def _busy(check: Check) -> Answered:
+    return Answered(check=check, findings=[], is_busy=True)
+
+
+def _looked(visit: Visit, check: Check) -> Answered:
     return Answered(check=check, findings=worst_first(check.look(visit)))
 
 

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from postbacks.models import Click, Offer
 from sendinglists.models import Link
-from trackly.pages.forms import Form
+from trackly.pages.forms import DayField, Form
 from trackly.pages.links import counting
 from trackly.pages.listing import NEWEST, Column, Listing, list_page, newest
 from trackly.pages.visits import Visit, page
@@ -30,7 +30,7 @@ class Filter(Form):
     offer = forms.ModelChoiceField(queryset=Offer.objects.none(), required=False, label="Offer", empty_label="Any")
     campaign = forms.CharField(required=False, max_length=100, label="Campaign")
     click_id = forms.CharField(required=False, max_length=64, label="Click id")
-    day = forms.DateField(required=False, label="Day", widget=forms.DateInput(attrs={"type": "date"}))
+    day = DayField("Day")
 
     def __init__(self, visit: Visit) -> None:
         super().__init__(visit.request.GET, offers={"offer": visit.rows(Offer).order_by("name")})
@@ -48,7 +48,7 @@ _COLUMNS = (
     Column(title="Who", show=lambda row: who(row)),
     Column(title="Link", show=lambda row: to(row.link)),
     Column(title="Offer", show=lambda row: to(row.offer), is_minor=True),
-    Column(title="Message", show=lambda row: to(row.message)),
+    Column(title="Message", show=lambda row: to(row.message), is_minor=True),
     Column(title="To", show=lambda row: Phone(row.message.to) if row.message else None, is_minor=True),
     Column(title="List", show=lambda row: to(row.sending_list), is_minor=True),
     Column(title="Campaign", show=lambda row: row.link.campaign, is_minor=True),

@@ -7,11 +7,13 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 
 from sendinglists import brand_hosts, domains
 from sendinglists.models import LinkDomain, SendingList
 from trackly.models import Account
+from trackly.pages.calling_out import Busy, may_call
 from trackly.pages.forms import Form, ModelForm, typed
 from trackly.pages.listing import Column, Listing, list_page
 from trackly.pages.visits import OWNER, Visit, act, page
@@ -19,7 +21,10 @@ from trackly.showing import Badge, Shown
 
 ALL = "All brands without a domain of their own"
 EMPTY = "No domain yet. Short links stand under the address of this service. A domain of your brand makes people trust them more."
-_TAKEN = "This host is in use here already. If it is yours and you did not add it, ask support."
+_TAKEN = (
+    "This host is in use here already, or was until lately: whoever adds a host first holds it, and for 30 days after it was"
+    " removed. If it is yours and you did not add it, ask support."
+)
 
 
 class DomainForm(Form):
@@ -30,6 +35,7 @@ class DomainForm(Form):
     brand = forms.ChoiceField(required=False, label="Brand", help_text="Messages of its lists then name this host.")
 
     def __init__(self, visit: Visit) -> None:
+        self._visit = visit
         lists = visit.rows(SendingList).exclude(status=SendingList.State.DELETED).exclude(brand="")
         brands = lists.order_by("brand").values_list("brand", flat=True).distinct()[:200]
         free = domains.brands_without_host(visit.account.pk, brands)
@@ -37,7 +43,7 @@ class DomainForm(Form):
 
     def clean_host(self) -> str:
         host = domains.read_host(self.cleaned_data["host"])
-        if LinkDomain.objects.filter(host=host).exists():
+        if domains.is_held(host, self._visit.account.pk, self._visit.now):
             raise ValidationError(_TAKEN)
         return host
 
@@ -78,10 +84,14 @@ _LISTING = Listing(
 @page()
 def listed(visit: Visit) -> HttpResponse:
     return list_page(
-        visit, _LISTING, visit.rows(LinkDomain), leads=lambda row: visit.url("domain", row.pk),
+        visit, _LISTING, _rows(visit), leads=lambda row: visit.url("domain", row.pk),
         template="pages/links/domains.html",
         context={"leads": visit.account.fallback_url, "ours": settings.PUBLIC_BASE_URL, "title": "Brand domains"},
     )  # fmt: skip
+
+
+def _rows(visit: Visit) -> QuerySet[LinkDomain]:
+    return visit.rows(LinkDomain).filter(removed_at=None)
 
 
 @page(sees=OWNER, changes=OWNER)
@@ -100,7 +110,7 @@ def _added(visit: Visit, form: DomainForm) -> LinkDomain | None:
     given = form.cleaned_data
     try:
         with transaction.atomic():
-            row = LinkDomain.objects.create(account=visit.account, host=given["host"], brand=given["brand"])
+            row = domains.add(visit.account, given["host"], given["brand"], visit.now)
             visit.audit(row, "added", row.host)
     except IntegrityError:
         form.add_error("host", _TAKEN)
@@ -111,7 +121,7 @@ def _added(visit: Visit, form: DomainForm) -> LinkDomain | None:
 
 @page()
 def show(visit: Visit, domain_id: int) -> HttpResponse:
-    row = visit.one(LinkDomain, pk=domain_id)
+    row = visit.one(_rows(visit), pk=domain_id)
     ours = urlsplit(settings.PUBLIC_BASE_URL).hostname or ""
     return visit.render("pages/links/domain.html", {
         "title": row.host, "domain": row, "state": state(row), "brand": row.brand or ALL, "ours": ours,
@@ -122,25 +132,38 @@ def show(visit: Visit, domain_id: int) -> HttpResponse:
 
 @act(changes=OWNER)
 def check_now(visit: Visit, domain_id: int) -> HttpResponse:
-    row = visit.one(LinkDomain, pk=domain_id)
+    row = visit.one(_rows(visit), pk=domain_id)
     if not settings.PUBLIC_BASE_URL:
         visit.warn("This service does not know its own address yet: whoever runs it sets PUBLIC_BASE_URL.")
-    elif domains.check(row, visit.now):
+    else:
+        try:
+            with may_call(visit.account):
+                _check(visit, row)
+        except Busy as error:
+            visit.warn(str(error))
+    return visit.redirect("domain", row.pk)
+
+
+def _check(visit: Visit, row: LinkDomain) -> None:
+    if domains.check(row, visit.now):
         visit.say(f"{row.host} reaches this service. New texts name it from now on.")
     else:
         visit.warn(f"{row.host} does not reach this service. {row.check_cause}")
     visit.audit(row, "checked", row.check_cause[:200])
-    return visit.redirect("domain", row.pk)
 
 
 @act(changes=OWNER)
 def remove(visit: Visit, domain_id: int) -> HttpResponse:
-    row = visit.one(LinkDomain, pk=domain_id)
+    row = visit.one(_rows(visit), pk=domain_id)
     with transaction.atomic():
         visit.audit(row, "removed", row.host)
-        row.delete()
+        row.removed_at = visit.now
+        row.save(update_fields=["removed_at"])
     _forget()
-    visit.say(f"{row.host} was removed. Links already sent under it do not work any more.")
+    visit.say(
+        f"{row.host} was removed. Links already sent under it do not work any more. If its DNS record still leads here, remove"
+        " that now: after 30 days another account may add the host."
+    )
     return visit.redirect("domains")
 
 

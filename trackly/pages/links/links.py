@@ -14,7 +14,7 @@ from postbacks.models import Click, Offer
 from sendinglists.destinations import destination, validate_click_parameter, validate_destination
 from sendinglists.domains import short_url
 from sendinglists.models import Link
-from trackly.pages.forms import Form, ModelForm, typed
+from trackly.pages.forms import Form, ModelForm, typed, within_reach
 from trackly.pages.links import counting
 from trackly.pages.links.clicks import opening_row
 from trackly.pages.links.offers import EXAMPLE
@@ -64,6 +64,7 @@ class ExpiryForm(ModelForm):
         super().__init__(typed(visit), **options)
         self._now = visit.now
         zone, expires = visit.account.time_zone, self.fields["expires_at"]
+        expires.validators.append(within_reach)
         expires.help_text = f"In {zone}. From then on it leads to the account's fall-back. Empty: never."
 
     def clean_expires_at(self) -> datetime | None:

@@ -12,6 +12,7 @@ from sendinglists.closings import Brands, NoSuchBrand
 from sendinglists.models import Contact, SendingList, Subscription, SubscriptionChange, Suppression
 from trackly.pages.forms import Form
 from trackly.pages.visits import MEMBER, Visit, act, page
+from trackly.redaction import mask_phone
 from trackly.stories import without_numbers
 from trackly.stories.people import contact_story
 from trackly.text import clean
@@ -178,7 +179,7 @@ def _to_lift(visit: Visit, row: Contact) -> list[tuple[str, str]]:
 def _page(visit: Visit, row: Contact, **bound: Form) -> HttpResponse:
     """With the form that was wrong, as it was typed."""
     context: dict[str, Any] = {
-        "title": "Contact",
+        "title": row.phone if visit.may_change else mask_phone(row.phone),
         "row": row,
         "story": without_numbers(contact_story(row, is_revealed=visit.may_change)),
     }

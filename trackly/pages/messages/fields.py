@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from sendinglists.models import SendingList
-from trackly.pages.forms import Form
+from trackly.pages.forms import Form, within_reach
 from trackly.pages.visits import Visit
 from trackly.phones import e164
 
@@ -39,6 +39,8 @@ class TextField(forms.CharField):
 class MomentField(forms.DateTimeField):
     """In the account's time zone."""
 
+    default_validators = [within_reach]
+
     def __init__(self, label: str) -> None:
         widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
         super().__init__(label=label, required=False, widget=widget)
@@ -52,11 +54,17 @@ class ChosenField(forms.ChoiceField):
 
 
 class Filter(Form):
-    """What stands in the address of a list."""
+    """What stands in the address of a list. Fields of `hidden` are not there for a viewer: whoever may ask for what is masked
+    learns it by asking often.
+    """
+
+    hidden: tuple[str, ...] = ("phone",)
 
     def __init__(self, visit: Visit, **offers: Choices) -> None:
         anything = [("", "Any")]
         super().__init__(visit.request.GET, offers={name: [*anything, *choices] for name, choices in offers.items()})
+        for name in () if visit.may_change else self.hidden:
+            self.fields.pop(name, None)
 
 
 class ListFilter(Filter):

@@ -1,7 +1,6 @@
 """Owns the page of one message: its story, live until it is over; its links and conversions; closing its number."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 from django import forms
@@ -13,10 +12,10 @@ from postbacks.models import Click, Conversion
 from sendinglists import subscriptions
 from sendinglists.models import Contact, Link, Message, SendingList, SubscriptionChange
 from trackly.pages.forms import Form
+from trackly.pages.telling import story_of_message
 from trackly.pages.visits import MEMBER, Visit, act, page
-from trackly.showing import Shown, To, money
-from trackly.stories import Story, Table, without_numbers
-from trackly.stories.messages import message_story
+from trackly.showing import Shown, money
+from trackly.stories import Table
 from trackly.stories.rows import MOST, link, state_of
 from webhooks.statuses import FINAL
 
@@ -69,7 +68,7 @@ def _message(visit: Visit, public_id: str) -> Message:
 def _page(visit: Visit, row: Message, form: OptOutForm | None = None) -> HttpResponse:
     is_open = row.status not in FINAL and visit.now - row.created_at < LIVE_FOR
     context = {
-        "story": _story(visit, row),
+        "story": story_of_message(visit, row),
         "again": visit.url("message", row.public_id) if is_open else "",
     }
     if visit.wants_part:
@@ -81,20 +80,6 @@ def _page(visit: Visit, row: Message, form: OptOutForm | None = None) -> HttpRes
         "form": form or OptOutForm(offers=_places(row.sending_list)),
     }
     return visit.render("pages/messages/message.html", context | more)
-
-
-def _story(visit: Visit, row: Message) -> Story:
-    """To a viewer without the reference: who knows it may speak for the provider."""
-    told = message_story(row, is_revealed=visit.may_change, now=visit.now)
-    # What is not there is news to the staff alone.
-    told = replace(told, tables=tuple(table for table in told.tables if table.rows))
-    if not visit.may_change:
-        told = replace(told, facts=tuple(fact for fact in told.facts if not _names(fact[1], row.reference)))
-    return without_numbers(told)
-
-
-def _names(value: Shown, secret: str) -> bool:
-    return value == secret or (isinstance(value, To) and any(secret in word for _, word in value.query))
 
 
 def _links(visit: Visit, row: Message) -> Table:

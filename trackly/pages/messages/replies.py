@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from sendinglists.models import Contact
 from trackly.pages.listing import Column, Listing, list_page
 from trackly.pages.messages.fields import ChosenField, ListFilter, MomentField, PhoneField, within
+from trackly.pages.telling import of_person
 from trackly.pages.visits import Visit, page
 from trackly.showing import Badge, Phone, Shown, tone_of
 from webhooks.inbound.models import Reply
@@ -69,6 +70,8 @@ def index(visit: Visit) -> HttpResponse:
     contacts: dict[str, int] = {}
 
     def complete(rows: list[Any]) -> None:
+        for row in rows:
+            row.text = of_person(visit, row.text, [row.sender, row.recipient])
         known = visit.rows(Contact).filter(phone__in={row.sender for row in rows})
         contacts.update(known.values_list("phone", "pk"))
 

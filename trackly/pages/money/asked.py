@@ -13,6 +13,7 @@ from postbacks.cases import REJECTED
 from postbacks.models import Click, Conversion, NetworkConnection, Offer
 from postbacks.verdicts import ConversionStatus, Verdict
 from sendinglists.models import SendingList
+from trackly.pages.forms import DayField
 from trackly.pages.messages.fields import ChosenField, TextField
 from trackly.pages.messages.fields import Filter as AnyFilter
 from trackly.pages.visits import Visit
@@ -77,8 +78,8 @@ class Filter(AnyFilter):
     """What stands in the address of the conversions."""
 
     days = ChosenField("Time", SPANS.items(), anything="30 days")
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = DayField("From")
+    until = DayField("To")
     by = ChosenField("By date of", [("click", "The click")], anything="The postback")
     connection = ChosenField("Connection")
     offer = ChosenField("Offer")

@@ -16,8 +16,10 @@ from postbacks.judging import NAMES_NO_CLICK, is_settled
 from postbacks.models import Conversion, NetworkConnection
 from postbacks.verdicts import BY_REQUEST, Verdict
 from trackly.pages.forms import Form
+from trackly.pages.telling import tokens_of, without_secret_words, without_secrets
 from trackly.pages.visits import MEMBER, Visit, act, page
 from trackly.stories.conversions import conversion_story
+from webhooks.inbound.models import Source
 
 Kind = Conversion.Kind
 
@@ -78,8 +80,11 @@ def show(visit: Visit, conversion: str) -> HttpResponse:
 
 def _page(visit: Visit, row: Conversion, form: Form | None = None) -> HttpResponse:
     story = conversion_story(row, may_change=False, is_revealed=visit.may_change, now=visit.now)
+    tokens = tokens_of(visit, Source.POSTBACK, row.network)
+    named = without_secret_words(row.transaction_id, tokens)[:60]
+    story = without_secrets(story, tokens)
     context = {
-        "title": f"Postback {row.transaction_id[:60]}" if row.transaction_id else "Postback",
+        "title": f"Postback {named}" if named else "Postback",
         "story": story,
         "row": row,
         "name": name_of(row),

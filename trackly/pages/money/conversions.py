@@ -21,6 +21,10 @@ from trackly.stories.rows import link, state_of
 # So many parts stand in the table; further ones are named in a sentence.
 _MOST_PARTS = 200
 _MOST_CHARACTERS = 18
+# Of what needs somebody; further ones are folded, or they would push the sums off the screen.
+_MOST_NEEDS = 4
+# Filters that are folded while none of them is used.
+_FOLDED = ("offer", "list", "verified", "group", "verdict", "status", "transaction", "click")
 _NAMES: dict[str, type[Model]] = {"offer": Offer, "connection": NetworkConnection, "list": SendingList}
 _TONES = {"approved": "good", "pending": "wait", "rejected": "bad"}
 # What does not narrow the list to some of the postbacks of the time.
@@ -47,8 +51,6 @@ LISTING = Listing(
         Column(title="Offer", show=lambda row: link(row.offer), is_minor=True),
         Column(title="Connection", show=lambda row: link(row.connection) or row.network, is_minor=True),
         Column(title="Transaction", show=lambda row: _cut(row.transaction_id), is_minor=True),
-        Column(title="Click id", show=lambda row: _cut(row.click_text), is_minor=True),
-        Column(title="Message", show=lambda row: link(row.message, "message"), is_minor=True),
     ),
     empty="No postback came in this time. Choose a longer one, or check a network's set-up with its tester.",
     form=Filter,
@@ -64,16 +66,19 @@ def index(visit: Visit) -> HttpResponse:
     sheet = listed(visit, form)
     if visit.wants_part:
         return visit.render("pages/_rows.html", {"sheet": sheet})
-    found = needs(visit)
+    told = [(need, f"?{_asking(need.verdict)}") for need in needs(visit)]
     context = {
         "title": "Conversions",
         "sheet": sheet,
-        "needs": [(need, f"?{_asking(need.verdict)}") for need in found],
+        "needs": told[:_MOST_NEEDS],
+        "needs_more": told[_MOST_NEEDS:],
         "groups": [
             (words, _address(visit, group=code), form.chosen("group") == code)
             for code, words in [("", "All"), *GROUPS.items()]
         ],
-        "is_more_open": any(form.chosen(name) for name in ("verdict", "status", "transaction", "click", "verified")),
+        # Which ones is also told by the buttons above the list.
+        "is_more_open": any(form.chosen(name) or name in form.errors for name in _FOLDED if name != "group"),
+        "folded": _FOLDED,
         "query": _kept(visit).urlencode(),
     }
     return visit.render("pages/money/conversions.html", {**context, **_earned(visit, form)})

@@ -57,8 +57,9 @@ class Need:
 
 
 def told(at_stake: tuple[tuple[str, Decimal], ...]) -> str:
-    """'412.00 USD and 3.00 EUR': each currency for itself."""
-    return " and ".join(money(amount, currency) for currency, amount in at_stake)
+    """'412.00 USD, 24.00 GBP and 3.00 EUR': each currency for itself."""
+    *first, last = [money(amount, currency) for currency, amount in at_stake] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def needs(visit: Visit) -> list[Need]:

@@ -50,6 +50,9 @@ class NewForm(ModelForm):
 
     def __init__(self, visit: Visit, typed: Any, *, instance: NetworkConnection) -> None:
         super().__init__(typed, instance=instance)
+        network = self.fields["network"]
+        assert isinstance(network, forms.ChoiceField)
+        network.choices = [("", "Choose the network"), *networks.choices()]
         offer_places(self, visit)
 
 

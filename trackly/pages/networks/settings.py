@@ -112,7 +112,8 @@ class WordForm(Form):
             self.add_error("word", "Which word means this?")
 
 
-WordForms = forms.formset_factory(WordForm, extra=2, max_num=_MOST_WORDS + 50)
+# Whatever number of rows a form claims to have.
+WordForms = forms.formset_factory(WordForm, extra=2, max_num=_MOST_WORDS + 50, absolute_max=_MOST_WORDS + 50)
 
 
 @page(sees=OWNER, changes=OWNER)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from postbacks.models import Conversion, NetworkConnection
+from trackly.pages.telling import without_secret_words
 from trackly.pages.visits import Visit
 from trackly.showing import Badge, Raw, Shown, To, decoded, plain
 from trackly.stories.rows import link, request_link, state_of
@@ -64,15 +65,16 @@ def _hits(visit: Visit, row: NetworkConnection, since: datetime) -> list[Hit]:
     judged: dict[UUID, Conversion] = {}
     for hit in Conversion.objects.filter(request_uid__in=[item.uid for item in mine], item=0):
         judged[hit.request_uid] = hit
-    return [_hit(item, judged.get(item.uid)) for item in mine]
+    secrets = [] if visit.may_change else [row.postback_token]
+    return [_hit(item, judged.get(item.uid), secrets) for item in mine]
 
 
-def _hit(item: InboundRequest, judged: Conversion | None) -> Hit:
+def _hit(item: InboundRequest, judged: Conversion | None, secrets: list[str]) -> Hit:
     return Hit(
         at=item.received_at,
         state=standing(item, judged),
         said=(judged.fix if judged else "") or decoded(item.answer),
-        query=Raw(plain(as_it_came(item), _LONGEST)),
+        query=Raw(plain(without_secret_words(as_it_came(item), secrets), _LONGEST)),
         leads=link(judged, "Conversion") if judged else request_link(item.uid, "Request"),
         without_token=item.party_id is None,
     )

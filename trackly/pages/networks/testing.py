@@ -15,6 +15,7 @@ from postbacks import clicks
 from postbacks.models import Click, NetworkConnection, Offer
 from sendinglists.destinations import validate_click_parameter, validate_destination
 from sendinglists.models import Link
+from trackly.pages.calling_out import Busy, may_call
 from trackly.pages.forms import Form
 from trackly.pages.networks import firing
 from trackly.pages.networks.setup import one, whole
@@ -73,8 +74,19 @@ def fire(visit: Visit, connection_id: int) -> HttpResponse:
     form = firing.FireForm(visit, row, visit.request.POST)
     if not form.is_valid():
         return whole(visit, row, fire=form, fire_stands=True)
+    try:
+        with may_call(visit.account):
+            return _fired(visit, row, form)
+    except Busy as error:
+        form.add_error(None, str(error))
+        return whole(visit, row, fire=form, fire_stands=True)
+
+
+def _fired(visit: Visit, row: NetworkConnection, form: firing.FireForm) -> HttpResponse:
     given = form.cleaned_data
-    click_id = given["click"] or _fresh_click(visit, given["offer"])
+    with transaction.atomic():
+        click_id = given["click"] or _fresh_click(visit, given["offer"])
+        visit.audit(row, "fired a test postback at", f"click {click_id}")
     began, url = timezone.now(), firing.url_of(row, click_id, given)
     outcome = firing.fire(url)
     uid = _stored(visit, row, click_id, began) if outcome.status == 200 else None

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import connection
 
 from postbacks.models import NetworkConnection
@@ -18,6 +20,7 @@ from trackly.pages.overview.calling import strangers
 from trackly.pages.overview.figures import share
 from trackly.pages.overview.health import Known
 from trackly.pages.overview.numbers import Sums
+from trackly.pages.telling import of_set_up
 from trackly.pages.visits import Visit
 from trackly.showing import counted, lasting, money
 from trackly.stories.standings import label
@@ -31,6 +34,8 @@ WEEK, NEWEST = timedelta(days=7), 20_000
 # A postback may overtake the commit of its own click; after an hour nothing is on its way any more.
 UNMATCHED_AFTER = timedelta(hours=1)
 MOST_QUEUED = 10_000
+# Who tries the service out at his own desk knows that nobody calls it from outside.
+OWN_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 # Of what was sent; fewer opt-outs than ENOUGH_OPT_OUTS say nothing.
 MANY_OPT_OUTS, SOME_OPT_OUTS, ENOUGH_OPT_OUTS = 0.03, 0.01, 20
 
@@ -89,7 +94,8 @@ def public_address(visit: Visit) -> Iterator[Need]:
     """Whether the URLs that are shown can work."""
     if said := setup.public_address_warning():
         url = visit.url("help")
-        yield Need(tone="bad", sentence=f"{said} Ask whoever runs the service.", url=url, label="Read what it is for")
+        tone = "note" if urlsplit(settings.PUBLIC_BASE_URL).hostname in OWN_MACHINE else "bad"
+        yield Need(tone=tone, sentence=f"{said} Ask whoever runs the service.", url=url, label="Read what it is for")
 
 
 def set_ups(visit: Visit, accounts: Iterable[ProviderAccount]) -> Iterator[Need]:
@@ -99,10 +105,12 @@ def set_ups(visit: Visit, accounts: Iterable[ProviderAccount]) -> Iterator[Need]
         url = visit.url("credentials", row.pk)
         for said in setup.warnings(row):
             if said != everybodys:
-                yield Need(tone="bad", sentence=f"{row.name}: {said}", url=url, label="Open the credentials")
+                yield Need(
+                    tone="bad", sentence=of_set_up(visit, f"{row.name}: {said}"), url=url, label="Open the credentials"
+                )
         if row.webhook_state == WebhookState.FAILED:
             said = f"{row.name}: its webhooks could not be configured. {row.webhook_state_cause}".strip()
-            yield Need(tone="bad", sentence=said, url=url, label="See the failed step")
+            yield Need(tone="bad", sentence=of_set_up(visit, said), url=url, label="See the failed step")
         elif row.webhook_state == WebhookState.BY_HAND:
             said = f"{row.name}: its callback URL is to be entered at the provider by hand; the first callback ends the wait."
             yield Need(tone="wait", sentence=said, url=url, label="Show the URL")

@@ -42,7 +42,7 @@ _STEPS = (
     ("delivered", "Send a test message",
      "Write to your own phone from a list's page, and watch the message until it is delivered.", "Sending lists"),
     ("connection", "Connect an affiliate network",
-     "You get a postback URL of your own, with the network's macros in it.", "New network"),
+     "You get a postback URL of your own, with the network's macros in it.", "Connect a network"),
     ("postback", "See a postback arrive",
      "Fire the test on the network's page, or the network's own: it shows what was read and how it is judged.", "Networks"),
     ("offer", "Make an offer and a short link",

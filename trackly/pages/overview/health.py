@@ -14,6 +14,7 @@ from trackly.pages.kinds import DELIVERED, FAILED, SENT
 from trackly.pages.overview.calling import Calls, Who, calls
 from trackly.pages.overview.figures import share
 from trackly.pages.overview.numbers import Sums
+from trackly.pages.telling import of_set_up
 from trackly.pages.visits import Visit
 from trackly.showing import Badge, ago, counted, lasting, tone_of
 from trackly.stories.standings import label
@@ -113,8 +114,8 @@ def _list_health(visit: Visit, row: SendingList, account: ProviderAccount | None
     )
     last_at = heard.caller.last_at if heard.caller else None
     return Health(
-        kind="Sending list", name=row.name, url=visit.url("list", row.pk), badge=badge, said=said, last_at=last_at,
-        rank=rank,
+        kind="Sending list", name=row.name, url=visit.url("list", row.pk), badge=badge, said=of_set_up(visit, said),
+        last_at=last_at, rank=rank,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from allauth.account import views as allauth_views
+from allauth.core import ratelimit
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.models import User
@@ -63,6 +64,8 @@ def _accept(request: HttpRequest, row: Invitation, user_id: int, now: datetime) 
 
 def _for_a_stranger(request: HttpRequest, row: Invitation, token: str, now: datetime) -> HttpResponse:
     """Signs in, or becomes a user: that works although sign-up is closed."""
+    if request.method == "POST" and not ratelimit.consume(request, action="invitation", key=str(row.pk)):
+        return ratelimit.respond_429(request)
     form = NewPersonForm(request.POST if request.method == "POST" else None, initial={"email": row.email})
     if request.method == "POST" and form.is_valid():
         try:

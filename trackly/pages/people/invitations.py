@@ -90,7 +90,8 @@ def withdraw(account: Account, invitation_id: int, *, by: int, now: datetime) ->
         return None
     row.withdrawn_at = now
     row.save(update_fields=["withdrawn_at"])
-    audit(by, row, "withdrew", row.email)
+    # Every role reads the history; whom an invitation was for, owners alone.
+    audit(by, row, "withdrew", row.get_role_display())
     return row
 
 
@@ -109,7 +110,7 @@ def accept(invitation_id: int, user_id: int, *, now: datetime) -> Membership:
         raise BelongsAlready
     row.accepted_by_id, row.accepted_at = user_id, now
     row.save(update_fields=["accepted_by", "accepted_at"])
-    audit(user_id, row, "accepted", f"{row.email}, {row.get_role_display()}")
+    audit(user_id, row, "accepted", row.get_role_display())
     return membership
 
 
@@ -131,5 +132,5 @@ def _made(account: Account, email: str, role: str, by: int, now: datetime) -> tu
         invited_by_id=by,
         expires_at=now + Invitation.LASTS,
     )
-    audit(by, row, "invited", f"{email} as {row.get_role_display()}")
+    audit(by, row, "invited", row.get_role_display())
     return row, token

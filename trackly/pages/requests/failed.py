@@ -40,6 +40,7 @@ class RequestFilter(Filter):
     q = TextField("Names the id or phone")
     since = MomentField("From")
     until = MomentField("Until")
+    hidden = ("q",)
 
     def __init__(self, visit: Visit, senders: list[tuple[str, int, str, str]]) -> None:
         super().__init__(visit, party=[(f"{source}-{key}", name) for source, key, _, name in senders])

@@ -11,6 +11,7 @@ from django.http import Http404, HttpResponse
 from django.utils import timezone
 
 from trackly.pages.forms import Form
+from trackly.pages.telling import secrets_in, without_secret_words, without_secrets
 from trackly.pages.visits import MEMBER, Visit, act, page
 from trackly.showing import decoded, without_phones
 from trackly.stories import Story, without_numbers
@@ -85,14 +86,18 @@ def _named(visit: Visit, row: InboundRequest) -> Any:
 def _page(visit: Visit, row: InboundRequest, form: ReasonForm | None = None) -> HttpResponse:
     # A replayed one is taken within a second, so that is watched; the next try of a failed one may be hours away.
     is_watched = row.state == State.WAITING and not row.attempts
-    context = {"story": _story(visit, row), "again": visit.url("request", row.uid) if is_watched else ""}
+    secrets = secrets_in(visit, row)
+    context = {
+        "story": without_secrets(_story(visit, row), secrets),
+        "again": visit.url("request", row.uid) if is_watched else "",
+    }
     if visit.wants_part:
         return visit.render("pages/_live_story.html", context)
     is_failed = row.state in (State.FAILED, State.REFUSED) or bool(row.refusal) or bool(row.attempts)
     more = {
         "title": "Webhook as it came",
         "row": row,
-        "read": _read(visit, row),
+        "read": without_secret_words(_read(visit, row), secrets),
         "form": form or ReasonForm(),
         "may_discard": is_failed and row.state != State.DISCARDED,
         "is_probe": row.method == "HEAD",

@@ -10,8 +10,9 @@ from sendinglists import setup
 from sendinglists.forms import old_credentials
 from sendinglists.models import ProviderAccount, SendingList
 from trackly.doctor import accounts, house
-from trackly.doctor.findings import worst_first
+from trackly.doctor.findings import Finding, note, worst_first
 from trackly.models import AddressPolicy
+from trackly.pages.calling_out import Busy, may_call
 from trackly.pages.sending.panel import holds_token, named_for, panel, shown_url
 from trackly.pages.visits import MEMBER, OWNER, Visit, act, page
 from trackly.showing import Phone, Shown
@@ -108,10 +109,11 @@ def check(visit: Visit, credentials_id: int) -> HttpResponse:
     if row.removed_at is not None:
         visit.warn("These credentials are retired; nothing is sent with them.")
         return visit.redirect("credentials", row.pk)
-    visit.audit(row, "checked the credentials of")
     try:
-        checked = setup.check_again(row, timezone.now())
-    except CannotUse as error:
+        with may_call(visit.account):
+            visit.audit(row, "checked the credentials of")
+            checked = setup.check_again(row, timezone.now())
+    except (CannotUse, Busy) as error:
         visit.warn(str(error))
     else:
         visit.say(checked.said)
@@ -124,12 +126,20 @@ def check(visit: Visit, credentials_id: int) -> HttpResponse:
 def examine(visit: Visit, credentials_id: int) -> HttpResponse:
     """Asks the provider and our own address; slow, and changes nothing."""
     row = one(visit, credentials_id)
-    found = worst_first([*accounts.examine(row, visit.now, may_call=True), house.worker(visit.now)])
+    found = _examined(visit, row)
     template = "_findings" if visit.wants_part else "examined"
     return visit.render(
         f"pages/sending/{template}.html",
         {"title": f"Check of {row.name}", "row": row, "found": found, "at": timezone.now()},
     )
+
+
+def _examined(visit: Visit, row: ProviderAccount) -> list[Finding]:
+    try:
+        with may_call(visit.account):
+            return worst_first([*accounts.examine(row, visit.now, may_call=True), house.worker(visit.now)])
+    except Busy as error:
+        return [note("Not looked at", str(error))]
 
 
 @act(changes=OWNER)

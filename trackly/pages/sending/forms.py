@@ -10,7 +10,8 @@ from sendinglists import numbers
 from sendinglists.forms import PREFIX, UNCHECKED, CredentialsForm, form_for, initial_for
 from sendinglists.models import ProviderAccount, SendingList
 from trackly.models import AddressPolicy
-from trackly.pages.forms import Form, ModelForm
+from trackly.pages.calling_out import Busy, may_call
+from trackly.pages.forms import Form, ModelForm, within_reach
 from trackly.phones import HOW_TO_WRITE, entered
 from webhooks import providers
 
@@ -25,7 +26,18 @@ def posted(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
-class NewCredentialsForm(ModelForm, CredentialsForm):
+class _TriedForm(CredentialsForm):
+    """Its call to the provider is one that a page waits for."""
+
+    def _ask(self) -> None:
+        try:
+            with may_call(self.instance.account):
+                super()._ask()
+        except Busy as error:
+            self.add_error(None, self._refusal(error))
+
+
+class NewCredentialsForm(ModelForm, _TriedForm):
     """A name, and what the provider wants."""
 
     class Meta:
@@ -34,12 +46,13 @@ class NewCredentialsForm(ModelForm, CredentialsForm):
         help_texts = {"name": "How you call them here, for instance the name of your account there."}
 
 
-class ChangedCredentialsForm(ModelForm, CredentialsForm):
+class ChangedCredentialsForm(ModelForm, _TriedForm):
     """The same of credentials that are held."""
 
     keep_old_until = forms.DateTimeField(
         label="Keep the old ones valid until",
         required=False,
+        validators=[within_reach],
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         help_text="Callbacks signed with the old credentials are believed until then. Empty: they end now.",
     )

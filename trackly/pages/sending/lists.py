@@ -12,6 +12,7 @@ from sendinglists.models import ProviderAccount, SendingList
 from trackly.pages.forms import Form
 from trackly.pages.listing import Column, Listing, list_page
 from trackly.pages.sending.figures import Sent, sent_lately
+from trackly.pages.telling import of_set_up
 from trackly.pages.visits import Visit, page
 from trackly.showing import Phone, Shown
 from trackly.stories.rows import state_of
@@ -37,10 +38,15 @@ def index(visit: Visit) -> HttpResponse:
     with_retired = "retired" in visit.request.GET
     parties = _parties(visit, with_retired=with_retired)
     known = _Known(visit)
+    form = ListsForm(visit.request.GET)
+    if not visit.may_change:
+        # Whoever may ask for the digits of a masked number learns them by asking often.
+        del form.fields["number"]
     return list_page(
         visit,
         _listing(known),
         rows,
+        form=form,
         leads=lambda row: visit.url("list", row.pk),
         template="pages/sending/lists.html",
         context={
@@ -117,7 +123,12 @@ def _parties(visit: Visit, *, with_retired: bool) -> list[dict[str, Any]]:
     found = list(rows.annotate(n_lists=Count("sendinglist", filter=is_there)).order_by("name", "pk")[:MOST])
     calls = last_calls({row.pk for row in found})
     return [
-        {"row": row, "state": state_of(row, "webhook_state"), "last_call": calls.get(row.pk) or "never"}
+        {
+            "row": row,
+            "state": state_of(row, "webhook_state"),
+            "last_call": calls.get(row.pk) or "never",
+            "cause": of_set_up(visit, row.check_cause or row.webhook_state_cause),
+        }
         for row in found
     ]
 

@@ -9,6 +9,7 @@ from django.db.models import Sum
 from sendinglists import setup
 from sendinglists.callbacks import callback_url
 from sendinglists.models import ProviderAccount, SetupStep
+from trackly.pages.telling import of_set_up
 from trackly.pages.visits import Visit
 from trackly.showing import Shown, without_phones
 from trackly.stories.provider_accounts import masked
@@ -32,6 +33,8 @@ class StepRow:
 
     step: SetupStep
     state: Shown
+    said: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +61,15 @@ class Panel:
 
 def panel(visit: Visit, row: ProviderAccount, path: str, **query: str) -> Panel:
     """As it stands now; `path` and `query` are where the page asks for it again."""
-    steps = tuple(StepRow(step=step, state=state_of(step, "state")) for step in _steps(row))
+    steps = tuple(_step(visit, step) for step in _steps(row))
     waits = row.webhook_state in (State.WORKING, State.BY_HAND)
     until = live_until(visit)
     is_going_on = waits and visit.now < until
     return Panel(
         row=row,
         state=state_of(row, "webhook_state"),
-        sentences=tuple(_standing(row, steps, visit.now)),
-        warnings=tuple(setup.warnings(row)),
+        sentences=tuple(of_set_up(visit, said) for said in _standing(row, steps, visit.now)),
+        warnings=tuple(of_set_up(visit, said) for said in setup.warnings(row)),
         steps=steps,
         last_call=last_called(row.pk),
         refusals=refusals(row, visit.now),
@@ -110,6 +113,11 @@ def shown_url(visit: Visit, row: ProviderAccount) -> str:
 def holds_token(row: ProviderAccount) -> bool:
     """The callback URL holds a token that can be rotated."""
     return row.callback_token in callback_url(row)
+
+
+def _step(visit: Visit, step: SetupStep) -> StepRow:
+    said, fix = of_set_up(visit, step.said), of_set_up(visit, step.fix)
+    return StepRow(step=step, state=state_of(step, "state"), said=said, fix=fix)
 
 
 def _steps(row: ProviderAccount) -> list[SetupStep]:

@@ -12,9 +12,9 @@ from sendinglists.queueing import CannotQueue, Draft, queue
 from trackly.pages.sending.endings import endings
 from trackly.pages.sending.forms import TestForm, posted, test_form
 from trackly.pages.sending.panel import LASTS, named_for
+from trackly.pages.telling import story_of_message
 from trackly.pages.visits import MEMBER, Visit, page
 from trackly.showing import Link
-from trackly.stories.messages import message_story
 from webhooks.statuses import FINAL, Status
 
 # Where a report is late: its first one comes within seconds.
@@ -74,13 +74,14 @@ def _queue(visit: Visit, row: SendingList, form: TestForm) -> Message | None:
 
 @page()
 def show(visit: Visit, message: str) -> HttpResponse:
-    row = visit.one(Message.objects.select_related("account", "provider_account", "sending_list"), public_id=message)
+    rows = Message.objects.select_related("account", "provider_account", "sending_list").filter(is_test=True)
+    row = visit.one(rows, public_id=message)
     # What else there is of it stands on its own page.
-    story = replace(message_story(row, is_revealed=visit.may_change, now=visit.now), tables=())
+    story = replace(story_of_message(visit, row), tables=())
     is_over = row.status in FINAL
     is_live = not is_over and visit.now - row.created_at < LASTS
     context = {
-        "title": f"Test message {row.public_id}" if row.is_test else f"Message {row.public_id}",
+        "title": f"Test message {row.public_id}",
         "row": row,
         "story": story,
         "whole": visit.url("message", row.public_id),

@@ -1,5 +1,6 @@
 """Owns the page on which an account is named, and told its currency and time zone."""
 
+from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -36,8 +37,10 @@ class AccountForm(ModelForm):
             "payout_ceiling": "A larger payout is taken for an error: it is kept and shown, and does not count."
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, instance: Account, **kwargs: Any) -> None:
+        # As a person writes it: 10000, not 10000.000000.
+        initial = {"payout_ceiling": Decimal(f"{instance.payout_ceiling.normalize():f}")}
+        super().__init__(*args, instance=instance, initial=initial, **kwargs)
         zones = _zones()
         known = {zone for zone, _ in zones} | {zone for _, cities in zones[1:] for zone, _ in cities}
         held = self.instance.time_zone

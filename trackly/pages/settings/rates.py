@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from trackly.currencies import CURRENCIES
 from trackly.models import ExchangeRate, HourlyTotal
-from trackly.pages.forms import ModelForm
+from trackly.pages.forms import ModelForm, within_reach
 from trackly.pages.visits import OWNER, Visit, act, page
 
 # A currency without a rate is missed when money came in it within so long.
@@ -21,8 +21,9 @@ MOST = 500
 class RateForm(ModelForm):
     currency = forms.ChoiceField()
     valid_from = forms.DateField(
-        label="From", widget=forms.DateInput(attrs={"type": "date"}), help_text="The first day it is used for."
-    )
+        label="From", widget=forms.DateInput(attrs={"type": "date"}), help_text="The first day it is used for.",
+        validators=[within_reach],
+    )  # fmt: skip
     rate = forms.DecimalField(min_value=0, max_digits=18, decimal_places=8)
 
     class Meta:

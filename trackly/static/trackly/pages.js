@@ -53,6 +53,12 @@ if (menu) {
   fit();
 }
 
+// --- filters stand open where there is room for them; on a phone they are as they were sent
+const roomy = matchMedia("(min-width: 768px)");
+const unfold = () => { if (roomy.matches) document.querySelectorAll("details[data-wide-open]").forEach((fold) => { fold.open = true; }); };
+roomy.addEventListener("change", unfold);
+unfold();
+
 // --- live parts: not asked for while the page is hidden, nor while something in them is being used
 document.addEventListener("htmx:beforeRequest", (event) => {
   const part = event.detail.elt;
