@@ -99,13 +99,13 @@ def _plain(account: Account) -> Iterator[Asked]:
         if not names:
             yield Asked(group="pages", url=reverse(f"pages:{page.name}", args=[account.public_id]))
         elif len(names) == 1 and names[0] in _ROWS:
-            for row in _ends(account, names[0]):
+            for row in _ends(account, names[0], are_tests=page.name == "test_message"):
                 yield Asked(group="a row's page", url=reverse(f"pages:{page.name}", args=[account.public_id, row]))
 
 
-def _ends(account: Account, name: str) -> Iterator[Any]:
+def _ends(account: Account, name: str, *, are_tests: bool) -> Iterator[Any]:
     model, field = _ROWS[name]
-    rows = model._default_manager.filter(account=account)
+    rows = model._default_manager.filter(account=account, **({"is_test": True} if are_tests else {}))
     order = "received_at" if model is InboundRequest else "pk"
     for row in (rows.order_by(f"-{order}").first(), rows.order_by(order).first()):
         if row is not None:

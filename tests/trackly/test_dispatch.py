@@ -77,7 +77,7 @@ def started() -> Iterator[Callable[..., Dispatcher]]:
         dispatcher.stop()
 
 
-def until(claim: Callable[[], object], within_s: float = 5.0) -> None:
+def until(claim: Callable[[], object], within_s: float = 30.0) -> None:
     deadline = time.monotonic() + within_s
     while not claim():
         assert time.monotonic() < deadline, "it did not come to this in time"
